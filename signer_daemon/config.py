@@ -1,0 +1,152 @@
+"""The signer's configuration: one strict TOML file. An unknown key is fatal, and so is a missing file.
+
+    state_dir         = "/var/lib/solward"        # audit log and lock; 0700
+    socket_dir        = "/run/solward/signer"     # signer.sock, 0660, for the gateway's group
+    admin_socket_dir  = "/run/solward/admin"      # admin.sock, 0600, for the operator
+    policy_file       = "/etc/solward/policy.toml"
+    socket_group      = "solward-gateway"         # optional: who may reach signer.sock
+
+    [secrets]                                     # optional: see secrets_source
+    encryption_key_file = "..."
+    master_password_file = "..."
+    previous_encryption_key_file = "..."          # while records are being rotated
+    previous_master_password_file = "..."
+
+    [limits]                                      # optional, with these defaults
+    session_ttl_seconds_max = 3600
+    sessions_max = 64
+    workers = 8
+    kdf_concurrency = 2
+    kdf_wait_ms_max = 2000
+"""
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message names the key and is safe to print."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFiles:
+    """Files that hold the secrets; None where the environment or systemd gives them."""
+
+    encryption_key_file: Path | None = None
+    master_password_file: Path | None = None
+    previous_encryption_key_file: Path | None = None
+    previous_master_password_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what the signer holds and does at once."""
+
+    session_ttl_seconds_max: int = 3600
+    sessions_max: int = 64
+    workers: int = 8
+    kdf_concurrency: int = 2
+    kdf_wait_ms_max: int = 2000
+
+
+# Each limit's own bounds: a zero would stop the signer, a huge one would unbound it.
+_LIMIT_BOUNDS = {
+    "session_ttl_seconds_max": (1, 86_400),
+    "sessions_max": (1, 1024),
+    "workers": (1, 64),
+    "kdf_concurrency": (1, 4),
+    "kdf_wait_ms_max": (1, 60_000),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration, checked."""
+
+    state_dir: Path
+    socket_dir: Path
+    admin_socket_dir: Path
+    policy_file: Path
+    socket_group: str | None = None
+    secrets: SecretFiles = field(default_factory=SecretFiles)
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def signer_socket(self) -> Path:
+        """Where the gateway connects."""
+        return self.socket_dir / "signer.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        """Where the operator connects."""
+        return self.admin_socket_dir / "admin.sock"
+
+    @property
+    def audit_log(self) -> Path:
+        """The audit log."""
+        return self.state_dir / "audit.log"
+
+
+def load(path: Path) -> Config:
+    """Read and check the file. Raises ConfigError."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    known = {f.name for f in fields(Config)}
+    _refuse_unknown(raw, known, "")
+    paths = {
+        key: _path(raw, key, "", required=True)
+        for key in ("state_dir", "socket_dir", "admin_socket_dir", "policy_file")
+    }
+    group = raw.get("socket_group")
+    if group is not None and not isinstance(group, str):
+        raise ConfigError("socket_group: must be a string")
+    return Config(
+        **{key: value for key, value in paths.items() if value is not None},
+        socket_group=group,
+        secrets=_secrets(_table(raw, "secrets")),
+        limits=_limits(_table(raw, "limits")),
+    )
+
+
+def _table(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    table = raw.get(key, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{key}: must be a table")
+    return table
+
+
+def _refuse_unknown(table: dict[str, Any], known: set[str], prefix: str) -> None:
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"{prefix}{key}: unknown key")
+
+
+def _path(table: dict[str, Any], key: str, prefix: str, *, required: bool = False) -> Path | None:
+    value = table.get(key)
+    if value is None:
+        if required:
+            raise ConfigError(f"{prefix}{key}: missing")
+        return None
+    if not isinstance(value, str) or not Path(value).is_absolute():
+        raise ConfigError(f"{prefix}{key}: must be an absolute path")
+    return Path(value)
+
+
+def _secrets(table: dict[str, Any]) -> SecretFiles:
+    names = {f.name for f in fields(SecretFiles)}
+    _refuse_unknown(table, names, "secrets.")
+    return SecretFiles(**{name: _path(table, name, "secrets.") for name in names})
+
+
+def _limits(table: dict[str, Any]) -> Limits:
+    _refuse_unknown(table, set(_LIMIT_BOUNDS), "limits.")
+    for key, value in table.items():
+        low, high = _LIMIT_BOUNDS[key]
+        # bool is an int to Python; `workers = true` is still a mistake.
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ConfigError(f"limits.{key}: must be an integer from {low} to {high}")
+    return Limits(**table)

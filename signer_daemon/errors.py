@@ -1,0 +1,171 @@
+"""The signer's one way to say no, and its mapping to gRPC status.
+
+    Exception
+    ├── Refusal              a request is refused; carries an ErrorReason, safe to send
+    └── (of the rooms)       VaultError, IntentRejected, AuditUnavailable, ...: pipeline and services turn
+                             each into a Refusal; what none of them knows becomes INTERNAL
+
+Nothing from an exception that was not expected is ever sent: its text might hold a secret.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any, NoReturn, cast
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from solward.signer.v1 import errors_pb2 as pb
+from solward.signer.v1 import signer_service_pb2 as signer_pb
+
+DOMAIN = "signer.solward"
+STATUS: dict["pb.ErrorReason", grpc.StatusCode] = {
+    pb.ERROR_REASON_INVALID_FIELD: grpc.StatusCode.INVALID_ARGUMENT,
+    pb.ERROR_REASON_PASSWORD_RULES: grpc.StatusCode.INVALID_ARGUMENT,
+    pb.ERROR_REASON_CREDENTIAL_REJECTED: grpc.StatusCode.UNAUTHENTICATED,
+    pb.ERROR_REASON_RECORD_REJECTED: grpc.StatusCode.PERMISSION_DENIED,
+    pb.ERROR_REASON_SESSION_INVALID: grpc.StatusCode.UNAUTHENTICATED,
+    pb.ERROR_REASON_OWNERSHIP_REJECTED: grpc.StatusCode.PERMISSION_DENIED,
+    pb.ERROR_REASON_TRANSACTION_MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
+    pb.ERROR_REASON_SIGNER_NOT_REQUIRED: grpc.StatusCode.INVALID_ARGUMENT,
+    pb.ERROR_REASON_POLICY_DENIED: grpc.StatusCode.PERMISSION_DENIED,
+    pb.ERROR_REASON_RATE_LIMITED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    pb.ERROR_REASON_AUDIT_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    pb.ERROR_REASON_KDF_BUSY: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    pb.ERROR_REASON_MNEMONIC_INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    pb.ERROR_REASON_MESSAGE_IS_TRANSACTION: grpc.StatusCode.PERMISSION_DENIED,
+    pb.ERROR_REASON_NOT_IMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
+    pb.ERROR_REASON_INTERNAL: grpc.StatusCode.INTERNAL,
+    pb.ERROR_REASON_SESSION_LIMIT: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+log = logging.getLogger("solward.signer")
+
+
+class Refusal(Exception):
+    """A request, or one item of a batch, is refused. Everything in it may be sent to the caller."""
+
+    def __init__(
+        self,
+        reason: "pb.ErrorReason",
+        message: str,
+        *,
+        field: str = "",
+        rule: str = "",
+        retry_delay_ms: int = 0,
+        signed: str = "no",
+    ) -> None:
+        """Name the reason; `field` at fault, `rule` that denied, `signed` "no" or "maybe"."""
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.field = field
+        self.rule = rule
+        self.retry_delay_ms = retry_delay_ms
+        self.signed = signed
+
+    @property
+    def code(self) -> grpc.StatusCode:
+        """The canonical status code."""
+        return STATUS[self.reason]
+
+    @property
+    def name(self) -> str:
+        """The reason as ErrorInfo and the audit log spell it."""
+        return pb.ErrorReason.Name(self.reason).removeprefix("ERROR_REASON_")
+
+    def to_item(self) -> signer_pb.ItemError:
+        """Return it as the result of one item of a batch."""
+        return signer_pb.ItemError(
+            reason=self.reason,
+            code=self.code.value[0],
+            message=self.message,
+            rule=self.rule,
+            field=self.field,
+            retry_delay_ms=self.retry_delay_ms,
+            signed=self.signed,
+        )
+
+    def to_status(self) -> status_pb2.Status:
+        """Return it as google.rpc.Status with ErrorInfo, and BadRequest or RetryInfo where they fit."""
+        metadata = {"signed": self.signed, "field": self.field, "rule": self.rule}
+        details: list[Any] = [
+            error_details_pb2.ErrorInfo(
+                reason=self.name, domain=DOMAIN, metadata={k: v for k, v in metadata.items() if v}
+            )
+        ]
+        if self.field:
+            violation = error_details_pb2.BadRequest.FieldViolation(
+                field=self.field, description=self.message
+            )
+            details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+        if self.retry_delay_ms:
+            delay = duration_pb2.Duration()
+            delay.FromMilliseconds(self.retry_delay_ms)
+            details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+        packed = []
+        for detail in details:
+            packed.append(any_pb2.Any())
+            packed[-1].Pack(detail)
+        return status_pb2.Status(code=self.code.value[0], message=self.message, details=packed)
+
+
+def invalid(field: str, message: str) -> Refusal:
+    """Return the refusal of a field that is malformed, missing or out of range."""
+    return Refusal(pb.ERROR_REASON_INVALID_FIELD, f"{field}: {message}", field=field)
+
+
+def abort(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
+    """End the call with the refusal's status and details."""
+    status = refusal.to_status().SerializeToString()
+    context.set_trailing_metadata((("grpc-status-details-bin", status),))
+    context.abort(refusal.code, refusal.message)
+
+
+class RefusalInterceptor(grpc.ServerInterceptor):
+    """Turns what a servicer raises into a status: a Refusal as it is, anything else as bare INTERNAL."""
+
+    def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Wrap the handler of a unary or response-streaming call."""
+        handler = continuation(handler_call_details)
+        if handler is None:
+            return None
+        if handler.response_streaming:
+            make, inner = grpc.unary_stream_rpc_method_handler, handler.unary_stream
+        else:
+            make, inner = grpc.unary_unary_rpc_method_handler, handler.unary_unary
+
+        def guarded(request: Any, context: grpc.ServicerContext) -> Any:
+            with _Guard(context, handler_call_details.method):
+                return inner(request, context)
+
+        def guarded_stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            with _Guard(context, handler_call_details.method):
+                yield from inner(request, context)
+
+        # grpc's own generics cannot say "whatever the inner handler takes".
+        return cast(Any, make)(
+            guarded_stream if handler.response_streaming else guarded,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+
+class _Guard:
+    def __init__(self, context: grpc.ServicerContext, method: str) -> None:
+        self._context = context
+        self._method = method
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, _traceback: Any) -> None:
+        if error is None or isinstance(error, GeneratorExit):
+            return
+        if isinstance(error, Refusal):
+            abort(self._context, error)
+        if self._context.code() is not None:
+            return  # an inner abort is on its way out
+        # The type alone: the text of an unexpected exception might hold a secret.
+        log.error("%s failed: %s", self._method, type(error).__name__)
+        abort(self._context, Refusal(pb.ERROR_REASON_INTERNAL, "internal error"))
