@@ -1,0 +1,141 @@
+"""Reads a message into an Intent. Whatever no table describes becomes an UNDECODED effect."""
+
+import struct
+from collections.abc import Iterator
+
+from solders.pubkey import Pubkey
+
+from signer_daemon.intent import programs
+from signer_daemon.intent.effects import Effect, Intent, Kind
+from signer_daemon.intent.instructions import KEY, TABLES, Row
+from signer_daemon.intent.wire import Instruction, Message
+
+BASE_FEE_LAMPORTS = 5_000  # for each signature
+COMPUTE_UNITS_MAX = 1_400_000  # the runtime clamps a higher request
+COMPUTE_UNITS_DEFAULT = 200_000  # for each instruction, where no limit is set; builtins get less
+
+_Field = int | bytes
+
+
+def read_intent(message: Message, ata_rent_lamports_max: int) -> Intent:
+    """Decodes every instruction. `ata_rent_lamports_max` is charged for each ATA that is created:
+    the chain knows the exact rent, the policy file bounds it.
+    """
+    signers = frozenset(message.signers)
+    effects: list[Effect] = []
+    for index, instruction in enumerate(message.instructions):
+        effects += _decode(index, instruction, signers, ata_rent_lamports_max)
+    return Intent(
+        signers=message.signers,
+        fee_payer=message.fee_payer,
+        effects=tuple(effects),
+        programs=tuple(instruction.program for instruction in message.instructions),
+        base_fee_lamports=BASE_FEE_LAMPORTS * message.signature_count,
+        priority_fee_lamports=_priority_fee_lamports(message),
+        unresolved_tables=message.unresolved_tables,
+    )
+
+
+def _decode(
+    index: int, instruction: Instruction, signers: frozenset[str], ata_rent_lamports_max: int
+) -> Iterator[Effect]:
+    program = instruction.program
+    name = programs.NAMES.get(program, program)
+    row, fields = _match(instruction)
+    if row is None:
+        consent = _consent(instruction.accounts, slice(None), signers)
+        yield Effect(Kind.UNDECODED, f"{name}/undecoded", index, consent)
+        return
+    amount = next((field for field in fields if isinstance(field, int)), None)
+    if program == programs.ASSOCIATED_TOKEN and row.kind is Kind.LAMPORTS:
+        amount = ata_rent_lamports_max
+    moves = row.kind in {Kind.LAMPORTS, Kind.TOKENS}
+    yield Effect(
+        kind=row.kind,
+        role=f"{name}/{row.name}",
+        instruction=index,
+        authorities=_consent(instruction.accounts, row.by, signers),
+        destination=_destination(instruction, row, fields),
+        amount=amount if moves else None,
+        mint=None if row.mint is None else instruction.accounts[row.mint],
+        token_program=_token_program(instruction),
+    )
+    if (program, row.name) == (programs.SYSTEM, "createAccount"):
+        # The new account signs away its owner: fatal if it is a wallet that was empty until now.
+        consent = _consent(instruction.accounts, slice(1, 2), signers)
+        owner = str(Pubkey.from_bytes(instruction.data[-32:]))
+        yield Effect(Kind.AUTHORITY, "system/assign", index, consent, owner)
+
+
+def _match(instruction: Instruction) -> tuple[Row | None, list[_Field]]:
+    """Finds the row that fits in discriminator, layout and accounts; long discriminators first."""
+    table = TABLES.get(instruction.program, {})
+    data = instruction.data
+    for size in (4, 2, 1, 0):
+        row = table.get(data[:size])
+        if row is None or len(instruction.accounts) < row.accounts:
+            continue
+        if not row.layouts:
+            return row, []
+        for layout in row.layouts:
+            fields = _unpack(layout, data[min(size, len(data)) :])
+            if fields is not None and _is_consistent(instruction, row):
+                return row, fields
+    return None, []
+
+
+def _unpack(layout: str, data: bytes) -> list[_Field] | None:
+    """Reads little-endian fields that fill `data` exactly, or gives None. `*` is a seed string:
+    a u64 length and that many bytes.
+    """
+    head, star, tail = layout.partition("*")
+    head_size = struct.calcsize("<" + head)
+    end = head_size
+    if star:
+        end = head_size + 8 + int.from_bytes(data[head_size : head_size + 8], "little")
+    if len(data) - end != struct.calcsize("<" + tail) or len(data) < head_size:
+        return None
+    return [*struct.unpack("<" + head, data[:head_size]), *struct.unpack("<" + tail, data[end:])]
+
+
+def _is_consistent(instruction: Instruction, row: Row) -> bool:
+    """An ATA must be the one that its owner, token program and mint derive."""
+    if instruction.program != programs.ASSOCIATED_TOKEN or row.kind is not Kind.LAMPORTS:
+        return True
+    _, account, owner, mint, _, token_program = instruction.accounts[:6]
+    if token_program not in {programs.TOKEN, programs.TOKEN_2022} or ":" in owner + mint:
+        return False
+    return account == programs.associated_token_address(owner, token_program, mint)
+
+
+def _consent(accounts: tuple[str, ...], by: slice, signers: frozenset[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(account for account in accounts[by] if account in signers))
+
+
+def _destination(instruction: Instruction, row: Row, fields: list[_Field]) -> str | None:
+    if isinstance(row.to, int):
+        return instruction.accounts[row.to]
+    keys = [field for field in fields if isinstance(field, bytes)]
+    return str(Pubkey.from_bytes(keys[-1])) if row.to == KEY and keys else None
+
+
+def _token_program(instruction: Instruction) -> str | None:
+    is_token = instruction.program in {programs.TOKEN, programs.TOKEN_2022}
+    return instruction.program if is_token else None
+
+
+def _priority_fee_lamports(message: Message) -> int:
+    """ceil(price * limit / 10^6). Doubled requests fail on the chain; here the dearest counts."""
+    if message.version == 1:
+        return message.priority_fee_lamports  # SIMD-0385: compute budget instructions are no-ops
+    prices, limits = [0], []
+    for instruction in message.instructions:
+        if instruction.program == programs.COMPUTE_BUDGET:
+            value = int.from_bytes(instruction.data[1:9], "little")
+            if instruction.data[:1] == b"\3":
+                prices.append(value)
+            elif instruction.data[:1] == b"\2":
+                limits.append(value)
+    default = COMPUTE_UNITS_DEFAULT * len(message.instructions)
+    limit = min(max(limits, default=default), COMPUTE_UNITS_MAX)
+    return -(-max(prices) * limit // 1_000_000)
