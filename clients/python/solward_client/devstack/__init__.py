@@ -1,0 +1,1 @@
+"""The development stack: PostgreSQL, a local chain, signer and gateway, run as one."""
