@@ -304,7 +304,7 @@ async def test_tags_are_added_and_removed_once(database: Database) -> None:
         await unit.wallets.update(wallet.id, tags=[f"u{number}" for number in range(50)])
         with pytest.raises(InvalidArgumentError) as caught:
             await unit.wallets.add_tag(wallet.id, "one more")
-        assert caught.value.reason == "TOO_MANY_TAGS"
+        assert caught.value.field == "tag"
         with pytest.raises(NotFoundError):
             await unit.wallets.add_tag(uuid4(), "t")
 
@@ -415,7 +415,7 @@ async def test_masters_are_unique_and_listed(database: Database) -> None:
     masters = [await create_master(database, seed) for seed in range(1, 6)]
     with pytest.raises(AlreadyExistsError) as caught:
         await create_master(database, 3)
-    assert caught.value.reason == "MASTER_WALLET_EXISTS"
+    assert (caught.value.reason, caught.value.field) == ("ALREADY_STORED", "mnemonic")
     async with database.read() as unit:
         page = await unit.masters.list_page(3)
         rest = await unit.masters.list_page(3, page.next_page_token)

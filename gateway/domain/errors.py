@@ -1,0 +1,105 @@
+"""Errors that the domain, the workflows and the adapters raise.
+
+    GatewayError
+    ├── InvalidArgumentError          the request cannot be right; `field` names the culprit
+    │   └── TotalTooSmallError        a split has a share under its recipient's rent floor
+    ├── NotFoundError                 no such resource
+    ├── AlreadyExistsError            the address, fingerprint or index is taken
+    ├── PreconditionFailedError       right request, wrong moment (state, etag, funds)
+    │   ├── EtagMismatchError         the resource is not the one that was approved
+    │   └── RequestIdConflictError    the request id was used before with another body
+    ├── OutOfRangeError               the result would not fit (u64)
+    ├── StoreUnavailableError         the database cannot be reached, timed out or refused the work
+    ├── SignerUnavailableError        the signer cannot be reached
+    └── ChainUnavailableError         no RPC endpoint gave an answer that can be believed
+
+Every error has a `reason`, a name of gateway.v1.ErrorReason without its prefix.
+Messages are safe to show: they hold no secret and nothing of a sealed record.
+"""
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """Base of everything the gateway raises on purpose.
+
+    `field` is the request field at fault, in proto spelling, or "" where none is.
+    """
+
+    default_reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, *, field: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.reason = reason or self.default_reason
+
+
+class InvalidArgumentError(GatewayError):
+    """The request cannot be right, whatever the state of the system."""
+
+    default_reason = "INVALID_FIELD"
+
+
+class TotalTooSmallError(InvalidArgumentError):
+    """The total does not give every recipient its rent floor."""
+
+    default_reason = "BELOW_RENT_FLOOR"
+
+
+class NotFoundError(GatewayError):
+    """No resource has this name."""
+
+    default_reason = "WALLET_NOT_FOUND"
+
+
+class AlreadyExistsError(GatewayError):
+    """A resource with this identity exists."""
+
+    default_reason = "ALREADY_STORED"
+
+
+class PreconditionFailedError(GatewayError):
+    """The resource or the system is not in a state that allows this now."""
+
+    default_reason = "WRONG_STATE"
+
+
+class EtagMismatchError(PreconditionFailedError):
+    """The etag is not the resource's current one."""
+
+    default_reason = "ETAG_MISMATCH"
+
+
+class RequestIdConflictError(PreconditionFailedError):
+    """The request id was used before, with a different request."""
+
+    default_reason = "REQUEST_ID_REUSED"
+
+
+class OutOfRangeError(GatewayError):
+    """The result would leave the range of an unsigned 64-bit integer."""
+
+    default_reason = "INVALID_FIELD"
+
+
+class StoreUnavailableError(GatewayError):
+    """The database cannot be reached, took too long or refused; nothing was committed.
+
+    The one exception is a connection lost during COMMIT itself, where nobody can know; requests
+    that carry a request_id are safe to repeat.
+    """
+
+    default_reason = "DATABASE_UNAVAILABLE"
+
+
+class SignerUnavailableError(GatewayError):
+    """The signer cannot be reached or did not answer in time."""
+
+    default_reason = "SIGNER_UNAVAILABLE"
+
+
+class ChainUnavailableError(GatewayError):
+    """No RPC endpoint gave an answer that can be believed."""
+
+    default_reason = "RPC_UNAVAILABLE"
