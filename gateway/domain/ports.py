@@ -4,7 +4,7 @@ Repositories live on one connection, inside `Store.read` (no transaction) or `St
 Their methods' errors are written at the adapters; all are of gateway.domain.errors.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -55,6 +55,10 @@ class MasterWallets(Protocol):
 
     async def lock(self, master_wallet_id: UUID) -> MasterWallet:
         """Returns a master and keeps others from deriving under it until the transaction ends."""
+        ...
+
+    async def lock_key_group(self, key_group: str) -> list[MasterWallet]:
+        """Returns and locks every master of a key group."""
         ...
 
     async def list_page(self, page_size: int = 0, page_token: str = "") -> Page[MasterWallet]:
@@ -157,14 +161,20 @@ class Wallets(Protocol):
         """Stores a wallet without a master; returns its id."""
         ...
 
-    async def records_in_key_group(self, key_group: str) -> list[tuple[UUID, str, str, int, str]]:
-        """Returns and locks (id, address, fingerprint, index, sealed record) of a key group."""
+    async def lock_key_group(self, key_group: str) -> list[SigningWallet]:
+        """Returns and locks every wallet of a key group."""
         ...
 
     async def replace_records(
-        self, *, old_key_group: str, key_group: str, records: Mapping[UUID, str]
+        self,
+        *,
+        old_key_group: str,
+        key_group: str,
+        wallet_ids: Sequence[UUID],
+        records: Sequence[str],
+        ownership_tags: Sequence[str],
     ) -> None:
-        """Puts records sealed anew in place of all those of a key group."""
+        """Puts records and tags made anew in place of all those of a key group."""
         ...
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
 from gateway.adapters.postgres import Database
+from gateway.adapters.postgres.database import PostgresUnit
 from gateway.domain.amounts import U64_MAX
 from gateway.domain.errors import (
     AlreadyExistsError,
@@ -366,26 +367,30 @@ async def test_key_groups_are_replaced_whole_or_not_at_all(database: Database) -
     """Sealing anew replaces every record of a key group; one left out undoes it."""
     master = await create_master(database)
     await derive(database, master, 0, 10)
-    async with database.transaction() as unit:
-        records = await unit.wallets.records_in_key_group(master.key_group)
-        assert [index for _, _, _, index, _ in records] == list(range(10))
-        renewed: dict[UUID, str] = {row[0]: f"new-{row[3]}" for row in records}
-    incomplete = dict(list(renewed.items())[:9])
+
+    async def renew(unit: PostgresUnit, count: int) -> None:
+        locked = (await unit.wallets.lock_key_group(master.key_group))[:count]
+        await unit.wallets.replace_records(
+            old_key_group=master.key_group,
+            key_group="new",
+            wallet_ids=[wallet.id for wallet in locked],
+            records=[f"new-{wallet.proof.derivation_index}" for wallet in locked],
+            ownership_tags=["tag"] * count,
+        )
+
     with pytest.raises(PreconditionFailedError):
         async with database.transaction() as unit:
-            await unit.wallets.replace_records(
-                old_key_group=master.key_group, key_group="new", records=incomplete
-            )
+            await renew(unit, 9)
     async with database.transaction() as unit:
-        await unit.wallets.replace_records(
-            old_key_group=master.key_group, key_group="new", records=renewed
-        )
+        masters = await unit.masters.lock_key_group(master.key_group)
+        assert [master.id] == [locked.id for locked in masters]
+        await renew(unit, 10)
         await unit.masters.replace_record(
             master.id, old_record=master.encrypted_mnemonic, record="new", key_group="new"
         )
     wallets = await all_pages(database, WalletFilter(), 100)
     assert [f"new-{index}" for index in range(10)] == [w.encrypted_private_key for w in wallets]
-    assert {"new"} == {wallet.key_group for wallet in wallets}
+    assert {("new", "tag")} == {(wallet.key_group, wallet.ownership_tag) for wallet in wallets}
 
 
 @pytest.mark.parametrize(

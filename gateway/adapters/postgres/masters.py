@@ -54,6 +54,14 @@ class PostgresMasterWallets:
             )
         )
 
+    async def lock_key_group(self, key_group: str) -> list[MasterWallet]:
+        """Returns every master of a key group and locks them until the transaction ends."""
+        rows = await self._connection.fetch(
+            "SELECT * FROM master_wallets WHERE key_group = $1 ORDER BY ordinal FOR NO KEY UPDATE",
+            key_group,
+        )
+        return [_master(row) for row in rows]
+
     async def list_page(self, page_size: int = 0, page_token: str = "") -> Page[MasterWallet]:
         """Returns masters in order of creation."""
         limit = require_page_size(page_size)

@@ -6,7 +6,7 @@ from typing import Final
 from gateway.adapters.postgres.connection import Row
 from gateway.domain.addresses import is_address_prefix
 from gateway.domain.errors import InvalidArgumentError
-from gateway.domain.wallets import Wallet, WalletFilter
+from gateway.domain.wallets import OwnershipProof, SigningWallet, Wallet, WalletFilter
 
 # Fixed text for every filter: no SQL is ever put together from a request. A condition whose
 # parameter is NULL is folded away when the statement is planned, which the pool makes happen each
@@ -67,3 +67,17 @@ def filter_parameters(wallet_filter: WalletFilter) -> list[object]:
         wallet_filter.created_from,
         wallet_filter.created_before,
     ]
+
+
+def proof_from_row(row: Row) -> OwnershipProof:
+    """Makes a proof of the columns address, fingerprint, signer_index and ownership_tag."""
+    return OwnershipProof(
+        row["address"], row["fingerprint"], row["signer_index"], row["ownership_tag"]
+    )
+
+
+def signing_wallet_from_row(row: Row) -> SigningWallet:
+    """Makes a SigningWallet of a proof's columns, id, encrypted_private_key and key_group."""
+    return SigningWallet(
+        row["id"], proof_from_row(row), row["encrypted_private_key"], row["key_group"]
+    )

@@ -1,12 +1,19 @@
 """Sealed wallets into PostgreSQL: one imported, ten thousand derived, all of them sealed anew."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
 from gateway.adapters.postgres.connection import Connection, escape_copy
+from gateway.adapters.postgres.wallet_rows import signing_wallet_from_row
 from gateway.domain.errors import NotFoundError, PreconditionFailedError
-from gateway.domain.wallets import DerivedWallets, IndexRange, require_name, require_tags
+from gateway.domain.wallets import (
+    DerivedWallets,
+    IndexRange,
+    SigningWallet,
+    require_name,
+    require_tags,
+)
 
 _MISSING: Final = """
 SELECT previous + 1 AS first, next - previous - 1 AS count
@@ -90,41 +97,53 @@ class WalletStorage:
         )
         return wallet_id
 
-    async def records_in_key_group(self, key_group: str) -> list[tuple[UUID, str, str, int, str]]:
-        """Returns (id, address, fingerprint, index, sealed record) of every wallet of a key group.
+    async def lock_key_group(self, key_group: str) -> list[SigningWallet]:
+        """Returns every wallet of a key group, in order of creation.
 
         Locks the rows until the transaction ends, so that what is sealed anew is what is replaced.
         """
         rows = await self._connection.fetch(
-            "SELECT w.id, w.address, coalesce(m.fingerprint, ''), "
-            "coalesce(w.derivation_index, -1), "
-            "w.encrypted_private_key "
+            "SELECT w.id, w.address, coalesce(m.fingerprint, '') AS fingerprint, "
+            "coalesce(w.derivation_index, -1) AS signer_index, w.ownership_tag, "
+            "w.encrypted_private_key, w.key_group "
             "FROM wallets w LEFT JOIN master_wallets m ON m.id = w.master_wallet_id "
             "WHERE w.key_group = $1 ORDER BY w.ordinal FOR NO KEY UPDATE OF w",
             key_group,
         )
-        return [tuple(row) for row in rows]
+        return [signing_wallet_from_row(row) for row in rows]
 
     async def replace_records(
-        self, *, old_key_group: str, key_group: str, records: Mapping[UUID, str]
+        self,
+        *,
+        old_key_group: str,
+        key_group: str,
+        wallet_ids: Sequence[UUID],
+        records: Sequence[str],
+        ownership_tags: Sequence[str],
     ) -> None:
-        """Puts records sealed anew in place of all those of a key group: every one or none.
+        """Puts records and tags made anew in place of all those of a key group: every one or none.
 
-        Raises PreconditionFailedError if the group is not exactly these wallets.
+        The three sequences are columns of one length. Raises PreconditionFailedError if the group
+        is not exactly these wallets.
         """
+        if not len(wallet_ids) == len(records) == len(ownership_tags):
+            raise ValueError("columns of different lengths")
         touched = await self._connection.execute(
-            "UPDATE wallets w SET encrypted_private_key = r.record, key_group = $3 "
-            "FROM unnest($1::uuid[], $2::text[]) AS r (id, record) "
-            "WHERE w.id = r.id AND w.key_group = $4",
-            list(records.keys()),
-            list(records.values()),
+            "UPDATE wallets w SET encrypted_private_key = r.record, ownership_tag = r.tag, "
+            "key_group = $4 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS r (id, record, tag) "
+            "WHERE w.id = r.id AND w.key_group = $5",
+            list(wallet_ids),
+            list(records),
+            list(ownership_tags),
             key_group,
             old_key_group,
         )
-        left = await self._connection.fetchval(
-            "SELECT count(*) FROM wallets WHERE key_group = $1", old_key_group
-        )
-        if touched != len(records) or left:
+        left = 0
+        if key_group != old_key_group:
+            left = await self._connection.fetchval(
+                "SELECT count(*) FROM wallets WHERE key_group = $1", old_key_group
+            )
+        if touched != len(wallet_ids) or left:
             raise PreconditionFailedError("the wallets were changed meanwhile")
 
 

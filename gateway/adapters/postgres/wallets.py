@@ -9,6 +9,8 @@ from gateway.adapters.postgres.wallet_rows import (
     LIST_WALLETS,
     filter_digest_text,
     filter_parameters,
+    proof_from_row,
+    signing_wallet_from_row,
     wallet_from_row,
 )
 from gateway.adapters.postgres.wallet_storage import WalletStorage
@@ -104,12 +106,7 @@ class PostgresWallets(WalletStorage):
             "key_group FROM wallet_details WHERE address = ANY($1::text[])",
             list(addresses),
         )
-        return {
-            row["address"]: SigningWallet(
-                row["id"], _proof(row), row["encrypted_private_key"], row["key_group"]
-            )
-            for row in rows
-        }
+        return {row["address"]: signing_wallet_from_row(row) for row in rows}
 
     async def ownership_proofs(self, addresses: Sequence[str]) -> dict[str, OwnershipProof]:
         """Returns proofs by address; addresses that are not ours are left out."""
@@ -118,7 +115,7 @@ class PostgresWallets(WalletStorage):
             "FROM wallet_details WHERE address = ANY($1::text[])",
             list(addresses),
         )
-        return {row["address"]: _proof(row) for row in rows}
+        return {row["address"]: proof_from_row(row) for row in rows}
 
     async def update(
         self,
@@ -213,12 +210,6 @@ class PostgresWallets(WalletStorage):
         if touched != 1:
             raise PreconditionFailedError("the wallet was deleted meanwhile")
         return wallet
-
-
-def _proof(row: Row) -> OwnershipProof:
-    return OwnershipProof(
-        row["address"], row["fingerprint"], row["signer_index"], row["ownership_tag"]
-    )
 
 
 def _not_found(field: str) -> NotFoundError:
