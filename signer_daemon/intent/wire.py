@@ -21,7 +21,7 @@ ACCOUNTS_MAX = 256  # an account index is one byte
 _V1_PREFIX = 0x81
 
 
-class IntentRejected(ValueError):  # noqa: N818 - a verdict on the caller's bytes, not our failure
+class IntentRejected(ValueError):
     """The bytes are not one well-formed transaction; the text says where they stop being one."""
 
 

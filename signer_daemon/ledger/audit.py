@@ -1,0 +1,259 @@
+"""The append-only audit log: a record is on the disk before `append` returns, or it raises.
+
+Group commit: callers queue their events; whoever gets the pen writes everybody's with one write and
+one fdatasync, the rest find theirs done. One writer, no thread of its own to start, stop or lose.
+
+A failed write (a full disk gives a short one first) is cut off again, so the file always ends
+with the last record that was promised; nothing more is taken until the cut succeeds. When space
+returns, the next append simply works.
+"""
+
+import bisect
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from signer_daemon.ledger.clock import Clock, elapsed_ms_min
+from signer_daemon.ledger.verify import (
+    ChainKey,
+    Head,
+    head_line,
+    head_path,
+    mac_of,
+    walk,
+)
+
+_OWN_FIELDS: Final = frozenset({"seq", "time_ms", "uptime_ms"})
+_INDEX_BYTES = 1 << 20
+_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+
+Event = Mapping[str, Any]
+
+
+class AuditUnavailableError(Exception):
+    """The record could not be made durable: whatever it was to permit must not happen."""
+
+
+class _Ticket:
+    """One caller's events, and what became of them."""
+
+    __slots__ = ("error", "events", "first_seq")
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+        self.first_seq = -1
+        self.error: Exception | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.first_seq >= 0 or self.error is not None
+
+
+class AuditLog:
+    """The log at `path`, verified when opened. Raises AuditRejectedError if it was tampered with,
+    OSError if it cannot be opened or another process has it.
+
+    `chain_key` is read where it lies and never copied. `create` permits a new log: a deployment
+    that expects one should not, since a log that vanished is a reset of every limit.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], chain_key: ChainKey, clock: Clock, *, create: bool
+    ) -> None:
+        self._key = chain_key
+        self._clock = clock
+        self._queue: list[_Ticket] = []
+        self._queue_lock = threading.Lock()
+        self._pen = threading.Lock()
+        self._grown = threading.Condition()
+        flags = _FLAGS | (os.O_CREAT if create else 0)
+        self._index = [Head()]
+        self._head = Head()
+        with contextlib.ExitStack() as opened:
+            self._fd = os.open(path, flags | os.O_APPEND, 0o600)
+            opened.callback(os.close, self._fd)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for head in walk(path, chain_key, must_be_pinned=True):
+                if head.size - self._index[-1].size >= _INDEX_BYTES:
+                    self._index.append(head)
+                self._head = head
+            self._head_fd = os.open(head_path(path), _FLAGS | os.O_CREAT, 0o600)
+            opened.callback(os.close, self._head_fd)
+            self._settle(self._head)
+            _sync_directory(path)
+            opened.pop_all()
+
+    @property
+    def head(self) -> Head:
+        """The durable end of the log, for anchoring outside."""
+        return self._head
+
+    def close(self) -> None:
+        """Closes the files; the log can then be opened again."""
+        with self._pen:
+            os.close(self._fd)
+            os.close(self._head_fd)
+            self._fd = self._head_fd = -1
+
+    def append(self, event: Event) -> int:
+        """Records one event and gives its sequence number. `event` is JSON without `seq`, `time_ms`
+        and `uptime_ms`, which the log adds. Raises AuditUnavailableError if it is not durable.
+        """
+        return self.append_many([event])[0]
+
+    def append_many(self, events: Sequence[Event]) -> list[int]:
+        """Records all events or none, in order, in one commit."""
+        if any(_OWN_FIELDS & event.keys() for event in events):
+            raise ValueError("an event brings a field that the log sets itself")
+        ticket = _Ticket(events)
+        with self._queue_lock:
+            self._queue.append(ticket)
+        with self._pen:
+            if not ticket.is_done:
+                with self._queue_lock:
+                    batch, self._queue = self._queue, []
+                self._commit(batch)
+        if ticket.error is not None:
+            raise ticket.error
+        return list(range(ticket.first_seq, ticket.first_seq + len(events)))
+
+    def _commit(self, batch: list[_Ticket]) -> None:
+        failure: Exception = AuditUnavailableError("the writer was interrupted")
+        try:
+            self._check_file()
+            lines, head, starts = self._encode(batch)
+            self._write(lines, head)
+            for ticket, first_seq in starts:
+                ticket.first_seq = first_seq
+        except OSError as error:
+            failure = AuditUnavailableError(f"the audit log cannot be written: {error.strerror}")
+        finally:
+            for ticket in batch:
+                if not ticket.is_done:
+                    ticket.error = failure
+        with self._grown:
+            self._grown.notify_all()
+
+    def _encode(self, batch: list[_Ticket]) -> tuple[bytes, Head, list[tuple[_Ticket, int]]]:
+        """Gives the batch's lines and the head after them. An event that is not JSON is its own
+        caller's failure, not everybody's.
+        """
+        times = {"time_ms": self._clock.wall_ms(), "uptime_ms": self._clock.uptime_ms()}
+        count, mac, lines = self._head.count, self._head.mac, []
+        starts = []
+        for ticket in batch:
+            try:
+                payloads = [
+                    _canonical({**event, **times, "seq": count + place})
+                    for place, event in enumerate(ticket.events)
+                ]
+            except (TypeError, ValueError) as error:
+                ticket.error = error
+                continue
+            starts.append((ticket, count))
+            for payload in payloads:
+                mac = mac_of(self._key, mac, payload)
+                lines.append(payload + b"\t" + mac + b"\n")
+            count += len(payloads)
+        joined = b"".join(lines)
+        return joined, Head(count, mac, self._head.size + len(joined)), starts
+
+    def _check_file(self) -> None:
+        """Refuses if the file was removed or changed behind our back; cuts what a failure left."""
+        if self._head.torn:
+            self._settle(self._head)
+        status = os.fstat(self._fd)
+        if status.st_nlink == 0 or status.st_size != self._head.size:
+            raise OSError(errno.ESTALE, "it was removed or changed while in use")
+
+    def _write(self, lines: bytes, head: Head) -> None:
+        before = self._head
+        # Until the write is known to be whole, whatever follows the last head is to be cut.
+        self._head = Head(before.count, before.mac, before.size, torn=1)
+        left = memoryview(lines)
+        try:
+            while left:
+                left = left[os.write(self._fd, left) :]
+            os.fdatasync(self._fd)
+        except OSError:
+            self._settle(self._head)
+            raise
+        self._settle(head)
+
+    def _settle(self, head: Head) -> None:
+        """Makes `head` the end: cuts what follows it if it is torn, and pins it. The pin needs no
+        sync: a power cut leaves an older one, which still proves what came before it.
+        """
+        if head.torn:
+            os.ftruncate(self._fd, head.size)
+            os.fdatasync(self._fd)
+        os.pwrite(self._head_fd, head_line(head, self._key), 0)
+        if head.size - self._index[-1].size >= _INDEX_BYTES:
+            self._index.append(head)
+        self._head = Head(head.count, head.mac, head.size)
+
+    def wait_beyond(self, count: int, timeout_s: float) -> bool:
+        """Waits until the log has more than `count` records; False if it has not by the timeout."""
+        with self._grown:
+            return self._grown.wait_for(lambda: self._head.count > count, timeout_s)
+
+    def read(self, first_seq: int, limit: int) -> list[str]:
+        """Gives up to `limit` durable records from `first_seq` on, as they stand in the log but
+        without the newline: JSON, a tab, the MAC.
+        """
+        if limit < 1 or not 0 <= first_seq < self._head.count:
+            return []
+        place = bisect.bisect_right(self._index, first_seq, key=lambda head: head.count) - 1
+        skip = first_seq - self._index[place].count
+        lines: list[str] = []
+        while len(lines) < skip + limit and place < len(self._index):
+            lines += self._lines(place)
+            place += 1
+        return lines[skip : skip + limit]
+
+    def recent(self, age_ms_max: int) -> Iterator[tuple[dict[str, Any], int]]:
+        """Yields the records, newest first, with the least age in ms that each can have, as far
+        back as `age_ms_max`. For rebuilding the limits when the signer starts.
+        """
+        later, age = (self._clock.wall_ms(), self._clock.uptime_ms()), 0
+        for place in range(len(self._index) - 1, -1, -1):
+            for line in reversed(self._lines(place)):
+                record = json.loads(line[:-65])
+                written = (record["time_ms"], record["uptime_ms"])
+                age += elapsed_ms_min(written, later)
+                later = written
+                if age > age_ms_max:
+                    return
+                yield record, age
+
+    def _lines(self, place: int) -> list[str]:
+        """Reads the lines between one index entry and the next, or the durable end."""
+        start, end = self._index[place].size, self._head.size
+        if place + 1 < len(self._index):
+            end = self._index[place + 1].size
+        pieces = []
+        while start < end and (piece := os.pread(self._fd, end - start, start)):
+            pieces.append(piece)
+            start += len(piece)
+        return b"".join(pieces).decode("ascii").splitlines()
+
+
+def _canonical(record: Event) -> bytes:
+    text = json.dumps(
+        record, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+    return text.encode("ascii")
+
+
+def _sync_directory(path: str | os.PathLike[str]) -> None:
+    """Makes the names of new files durable."""
+    directory = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH100, PTH120 - a PathLike or a str
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
