@@ -1,0 +1,41 @@
+"""The `solward` command."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from solward_client.cli import balances, distributions, masters, operator, signing, wallets
+from solward_client.cli.commands import Group, root_parser
+from solward_client.cli.context import Context
+from solward_client.cli.inputs import UsageError
+from solward_client.cli.output import Output
+from solward_client.errors import SolwardError
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+_FACTS = ("reason", "domain", "field", "rule", "retry_delay_ms")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 refused or failed, 2 wrong usage."""
+    parser = root_parser(version("solward"))
+    root = Group(parser)
+    for module in (masters, wallets, signing, balances, distributions, operator):
+        module.add(root)
+    options = parser.parse_args(argv)
+    output = Output(as_json=bool(options.as_json))
+    try:
+        return int(options.handler(Context(options, output)))
+    except UsageError as error:
+        output.error(str(error))
+        return USAGE
+    except SolwardError as error:
+        facts = {name: getattr(error, name) for name in _FACTS}
+        output.error(str(error), {"code": error.code.name, "message": error.message, **facts})
+        return FAILED
+    except KeyboardInterrupt:
+        output.error("interrupted")
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""`solward distribute`."""
+
+import argparse
+
+from solward.gateway.v1 import distribution_service_pb2 as pb
+from solward_client import distributions as plans
+from solward_client.cli.commands import Group
+from solward_client.cli.context import Context
+from solward_client.cli.inputs import UsageError, lamports, read_lines
+from solward_client.cli.signing import add_session_option
+from solward_client.client import Solward
+
+TRANSFER_COLUMNS = (
+    "position",
+    "recipient_address",
+    "amount_lamports",
+    "state",
+    "transaction_signature",
+    "error",
+)
+SPLITS = ("even", "random", "weighted")
+
+
+def add(root: Group) -> None:
+    """Add the commands."""
+    group = root.group("distribute", "pay SOL from one wallet to many")
+    estimate = group.command("estimate", _estimate, "say what a payout would cost")
+    create = group.command("create", _create, "plan a payout and freeze the plan")
+    for command in (estimate, create):
+        _add_payout(command)
+    create.add_argument("--dry-run", action="store_true", help="check the plan, store nothing")
+    create.add_argument("--request-id", metavar="UUID", help="to repeat a call safely")
+
+    execute = group.command("execute", _execute, "approve a plan by its etag, pay and watch")
+    execute.add_argument("--etag", required=True, help="as `create` or `get` shows it")
+    add_session_option(execute)
+    watch = group.command("watch", _watch, "follow a payout to its end")
+    get = group.command("get", _get, "show a payout")
+    transfers = group.command("transfers", _transfers, "list a payout's transfers")
+    for command in (execute, watch, get, transfers):
+        command.add_argument("distribution", metavar="DISTRIBUTION", help="its UUID")
+
+
+def _add_payout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", required=True, metavar="WALLET", help="UUID or address")
+    parser.add_argument(
+        "--total", required=True, type=lamports, help='lamports, or such as "1.5sol"'
+    )
+    to = parser.add_mutually_exclusive_group(required=True)
+    to.add_argument("--to-master", metavar="UUID", help="with --first-index and --count")
+    to.add_argument("--to-wallets", metavar="FILE", help="wallet UUIDs, one a line, - for stdin")
+    to.add_argument("--to-addresses", metavar="FILE", help="addresses, one a line, - for stdin")
+    parser.add_argument("--first-index", type=int, default=0, metavar="N", help="default 0")
+    parser.add_argument("--count", type=int, metavar="N", help="how many of --to-master's wallets")
+    parser.add_argument("--split", choices=SPLITS, default="even", help="default even")
+    parser.add_argument("--seed", metavar="HEX", help="of a random split, 32 bytes")
+    parser.add_argument("--weights", metavar="FILE", help="of a weighted split, one a line")
+
+
+def _payout(context: Context, solward: Solward) -> plans.Payout:
+    options = context.options
+    source = context.wallet(solward, options.source)
+    return plans.Payout(source.id, _recipients(options), options.total, _split(options))
+
+
+def _recipients(options: argparse.Namespace) -> pb.Recipients:
+    if options.to_wallets:
+        return plans.to_wallets(read_lines(options.to_wallets))
+    if options.to_addresses:
+        return plans.to_addresses(read_lines(options.to_addresses))
+    if options.count is None:
+        raise UsageError("--to-master needs --count")
+    return plans.to_range(options.to_master, options.first_index, options.count)
+
+
+def _split(options: argparse.Namespace) -> pb.Split:
+    if (options.split == "weighted") != (options.weights is not None):
+        raise UsageError("--split weighted and --weights go together")
+    if options.seed is not None and options.split != "random":
+        raise UsageError("--seed goes with --split random")
+    try:
+        if options.split == "random":
+            return plans.random_split(bytes.fromhex(options.seed or ""))
+        if options.split == "weighted":
+            return plans.weighted_split([int(line) for line in read_lines(options.weights)])
+    except ValueError:
+        raise UsageError("a seed is hex, a weight a whole number") from None
+    return plans.even_split()
+
+
+def _estimate(context: Context) -> int:
+    with context.client() as solward:
+        context.output.record(solward.distributions.estimate(_payout(context, solward)))
+    return 0
+
+
+def _create(context: Context) -> int:
+    options = context.options
+    with context.client() as solward:
+        planned = solward.distributions.create(
+            _payout(context, solward), request_id=options.request_id, validate_only=options.dry_run
+        )
+    context.output.record(planned)
+    return 0
+
+
+def _execute(context: Context) -> int:
+    options = context.options
+    with context.client() as solward:
+        planned = solward.distributions.get(options.distribution)
+        source = solward.wallets.get(planned.source_wallet_id)
+        # The session has to live as long as the payout: one opened here ends after the watch.
+        with context.session(solward, [source]) as session:
+            solward.distributions.execute(planned.id, options.etag, session)
+            return _follow(context, solward)
+
+
+def _watch(context: Context) -> int:
+    with context.client() as solward:
+        return _follow(context, solward)
+
+
+def _follow(context: Context, solward: Solward) -> int:
+    distribution_id = context.options.distribution
+    total = solward.distributions.get(distribution_id).transfer_count
+    with context.output.progress("Paying") as progress:
+        for report in solward.distributions.watch(distribution_id):
+            progress(report.transfer_counts.finalized_count, total)
+    final = solward.distributions.get(distribution_id)
+    context.output.record(final)
+    return 0 if final.state == pb.Distribution.STATE_COMPLETED else 1
+
+
+def _get(context: Context) -> int:
+    with context.client() as solward:
+        context.output.record(solward.distributions.get(context.options.distribution))
+    return 0
+
+
+def _transfers(context: Context) -> int:
+    with context.client() as solward:
+        found = solward.distributions.transfers(context.options.distribution)
+        context.output.table(found, TRANSFER_COLUMNS)
+    return 0

@@ -1,0 +1,115 @@
+"""What a command prints: tables and bars on a terminal, tab-separated lines in a pipe, or JSON.
+
+Results go to stdout; progress, prompts and errors to stderr.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from google.protobuf.message import Message
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from solward_client.cli.plain import plain
+
+LAMPORTS_PER_SOL = 1_000_000_000
+
+
+class Output:
+    """Prints a command's result in the form that was asked for."""
+
+    def __init__(
+        self, *, as_json: bool, stdout: TextIO | None = None, stderr: TextIO | None = None
+    ) -> None:
+        """Take whether a program reads the result, and where to write (default: sys.stdout)."""
+        self.as_json = as_json
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+
+    def record(self, message: Message, *, hide: Sequence[str] = ()) -> None:
+        """Print one message, a line for each field, without the fields in `hide`."""
+        values = {key: value for key, value in plain(message).items() if key not in hide}
+        self.values(values)
+
+    def values(self, values: dict[str, Any]) -> None:
+        """Print named values, a line for each."""
+        if self.as_json:
+            self._json(values)
+            return
+        width = max(map(len, values), default=0)
+        for key, value in values.items():
+            gap = "\t" if not self._stdout.isatty() else " " * (width + 2 - len(key))
+            self.line(f"{key}{gap}{_cell(value)}")
+
+    def table(self, messages: Iterable[Message], columns: Sequence[str]) -> None:
+        """Print messages as rows with these fields as columns; as JSON, with all fields."""
+        if self.as_json:
+            self._json([plain(message) for message in messages])
+            return
+        rows = (plain(message) for message in messages)
+        cells = ([_cell(row[column]) for column in columns] for row in rows)
+        if not self._stdout.isatty():
+            self.line("\t".join(columns))
+            for row in cells:
+                self.line("\t".join(row))
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column.replace("_", " "), overflow="fold")
+        for row in cells:
+            table.add_row(*row)
+        Console(file=self._stdout, highlight=False, markup=False).print(table)
+
+    def line(self, text: str) -> None:
+        """Print one line, whatever the form."""
+        self._stdout.write(f"{text}\n")
+
+    def note(self, text: str) -> None:
+        """Tell a person something that is no part of the result."""
+        if not self.as_json:
+            self._stderr.write(f"{text}\n")
+
+    def error(self, text: str, facts: dict[str, Any] | None = None) -> None:
+        """Say why a command failed: one line, or a JSON object."""
+        if self.as_json:
+            self._stderr.write(json.dumps({"error": {"text": text, **(facts or {})}}) + "\n")
+        else:
+            self._stderr.write(f"solward: {' '.join(text.split())}\n")
+
+    @contextmanager
+    def progress(self, title: str) -> Iterator[Callable[[int, int], None]]:
+        """Show a bar on a terminal while the block runs; call the value with (done, total)."""
+        if self.as_json or not self._stderr.isatty():
+            yield lambda _done, _total: None
+            return
+        console = Console(file=self._stderr)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=console) as bars:
+            task = bars.add_task(title, total=None)
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+
+    def _json(self, value: Any) -> None:
+        self.line(json.dumps(value, indent=2 if self._stdout.isatty() else None))
+
+
+def sol(lamports: int) -> str:
+    """Return lamports as SOL, exactly."""
+    whole, rest = divmod(lamports, LAMPORTS_PER_SOL)
+    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)

@@ -1,0 +1,133 @@
+"""`solward session`, `solward sign` and `solward policy`."""
+
+import argparse
+import base64
+
+from solders.signature import Signature
+
+from solward_client.cli.commands import Group
+from solward_client.cli.context import Context, read_token, write_private
+from solward_client.cli.inputs import UsageError, read_bytes, read_transaction, refuse_shared_stdin
+from solward_client.signing import Transaction
+
+VERDICT_COLUMNS = (
+    "wallet_id",
+    "allowed",
+    "group",
+    "rule",
+    "detail",
+    "outflow_lamports_max",
+    "signatures_available",
+)
+
+
+def add(root: Group) -> None:
+    """Add the commands."""
+    session = root.group("session", "sessions: sign for a while without the password")
+    opened = session.command("open", _open, "open a session and keep its token in a file")
+    scope = opened.add_mutually_exclusive_group(required=True)
+    scope.add_argument("--master", metavar="UUID", help="all wallets of this master")
+    scope.add_argument("--wallet", action="append", metavar="WALLET", help="may be repeated")
+    opened.add_argument("--ttl", type=int, default=0, metavar="SECONDS", help="default: the limit")
+    opened.add_argument(
+        "--out", required=True, metavar="FILE", help="a new file; whoever reads it can sign"
+    )
+    closed = session.command("close", _close, "end a session; the signer wipes its keys")
+    closed.add_argument("session", metavar="FILE", help="as `session open` wrote it")
+
+    sign = root.group("sign", "signatures")
+    transaction = sign.command("tx", _sign_transaction, "sign a transaction; it is not sent")
+    _add_transaction(transaction)
+    add_session_option(transaction)
+    message = sign.command("message", _sign_message, "sign a message that is no transaction")
+    message.add_argument("file", metavar="FILE", help="its exact bytes, - for stdin")
+    message.add_argument("--wallet", required=True, metavar="WALLET", help="UUID or address")
+    add_session_option(message)
+
+    policy = root.group("policy", "what the signer's policy says")
+    check = policy.command("check", _check, "say whether a transaction would be signed, and why")
+    _add_transaction(check)
+
+
+def add_session_option(parser: argparse.ArgumentParser) -> None:
+    """Add --session, without which a command asks for the password."""
+    parser.add_argument("--session", metavar="FILE", help="default: open one with the password")
+
+
+def _add_transaction(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the transaction, raw or base64, - for stdin")
+    parser.add_argument(
+        "--wallet",
+        action="append",
+        required=True,
+        metavar="WALLET",
+        help="who signs, by UUID or address; may be repeated",
+    )
+
+
+def _open(context: Context) -> int:
+    options = context.options
+    with context.client() as solward:
+        if options.master:
+            session = solward.signing.open_session(
+                solward.masters.get(options.master), context.password(), ttl_seconds=options.ttl
+            )
+        else:
+            wallets = [context.wallet(solward, name) for name in options.wallet]
+            session = solward.signing.open_session(
+                wallets, context.password(), ttl_seconds=options.ttl
+            )
+        try:
+            write_private(options.out, base64.b64encode(session.token).decode() + "\n")
+        except UsageError:
+            session.close()
+            raise
+    expires = session.expire_time.isoformat() if session.expire_time else None
+    context.output.values({"session": options.out, "expire_time": expires})
+    return 0
+
+
+def _close(context: Context) -> int:
+    with context.client() as solward:
+        solward.signing.resume(read_token(context.options.session)).close()
+    context.output.values({"closed": context.options.session})
+    return 0
+
+
+def _sign_transaction(context: Context) -> int:
+    options = context.options
+    refuse_shared_stdin(options.password_file, options.file)
+    wire = read_transaction(options.file)
+    with context.client() as solward:
+        wallets = [context.wallet(solward, name) for name in options.wallet]
+        with context.session(solward, wallets) as session:
+            signed = session.sign(Transaction(wire, [wallet.id for wallet in wallets]))
+    context.output.record(signed)
+    return 0
+
+
+def _sign_message(context: Context) -> int:
+    options = context.options
+    refuse_shared_stdin(options.password_file, options.file)
+    message = read_bytes(options.file)
+    with context.client() as solward:
+        wallet = context.wallet(solward, options.wallet)
+        with context.session(solward, [wallet]) as session:
+            answer = session.sign_message(wallet.id, message)
+    signature = str(Signature.from_bytes(answer.signature))
+    context.output.values({"address": answer.address, "signature": signature})
+    return 0
+
+
+def _check(context: Context) -> int:
+    wire = read_transaction(context.options.file)
+    with context.client() as solward:
+        wallets = [context.wallet(solward, name) for name in context.options.wallet]
+        answer = solward.signing.check_policy(Transaction(wire, [wallet.id for wallet in wallets]))
+    if context.output.as_json:
+        context.output.record(answer)
+    else:
+        context.output.table(answer.verdicts, VERDICT_COLUMNS)
+        for effect in answer.effects:
+            context.output.line(f"effect: {effect}")
+    return 0 if answer.allowed else 1

@@ -1,0 +1,122 @@
+"""Distributions: planned, approved by etag, executed and watched."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import grpc
+
+from solward.gateway.v1 import distribution_service_pb2 as pb
+from solward.gateway.v1.distribution_service_pb2_grpc import DistributionServiceStub
+from solward_client.calls import LONG_TIMEOUT_S, Caller, pages
+from solward_client.signing import Session
+
+PAGE_SIZE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """Who pays how much to whom, and how it is split (even if None)."""
+
+    source_wallet_id: str
+    recipients: pb.Recipients
+    total_lamports: int
+    split: pb.Split | None = None
+
+
+def to_wallets(wallet_ids: Sequence[str]) -> pb.Recipients:
+    """Return recipients by wallet UUID."""
+    return pb.Recipients(wallet_ids=pb.RecipientIds(ids=wallet_ids))
+
+
+def to_addresses(addresses: Sequence[str]) -> pb.Recipients:
+    """Return recipients by address."""
+    return pb.Recipients(addresses=pb.RecipientAddresses(addresses=addresses))
+
+
+def to_range(master_wallet_id: str, first_index: int, count: int) -> pb.Recipients:
+    """Return a range of a master's wallets as recipients."""
+    return pb.Recipients(
+        range=pb.RecipientRange(
+            master_wallet_id=master_wallet_id, first_index=first_index, count=count
+        )
+    )
+
+
+def even_split() -> pb.Split:
+    """Return the split in equal shares."""
+    return pb.Split(even=pb.EvenSplit())
+
+
+def random_split(seed: bytes = b"") -> pb.Split:
+    """Return the random split by a 32-byte seed; without one the gateway draws and stores it."""
+    return pb.Split(random=pb.RandomSplit(seed=seed))
+
+
+def weighted_split(weights: Sequence[int]) -> pb.Split:
+    """Return the split by weights, one of at least 1 for each recipient."""
+    return pb.Split(weighted=pb.WeightedSplit(weights=weights))
+
+
+class Distributions:
+    """Plans and executes payouts. Every method raises SolwardError."""
+
+    def __init__(self, channel: grpc.Channel, caller: Caller) -> None:
+        """Take the channel to the gateway."""
+        self._stub = DistributionServiceStub(channel)
+        self._caller = caller
+
+    def estimate(self, payout: Payout) -> pb.CostEstimate:
+        """Return what a payout would cost by the cluster's present rent and fees."""
+        request = pb.EstimateCostRequest(
+            source_wallet_id=payout.source_wallet_id,
+            recipients=payout.recipients,
+            total_lamports=payout.total_lamports,
+            split=payout.split,
+        )
+        return self._caller.read(self._stub.EstimateCost, request, LONG_TIMEOUT_S).estimate
+
+    def create(
+        self, payout: Payout, *, request_id: str | None = None, validate_only: bool = False
+    ) -> pb.Distribution:
+        """Plan a payout and freeze the plan; the same request id returns the first result."""
+        request = pb.CreateDistributionRequest(
+            request_id=request_id or str(uuid4()),
+            source_wallet_id=payout.source_wallet_id,
+            recipients=payout.recipients,
+            total_lamports=payout.total_lamports,
+            split=payout.split,
+            validate_only=validate_only,
+        )
+        return self._caller.write(
+            self._stub.CreateDistribution, request, LONG_TIMEOUT_S
+        ).distribution
+
+    def execute(self, distribution_id: str, etag: str, session: Session) -> pb.Distribution:
+        """Approve the plan that the etag names, and start or resume it. Returns at once."""
+        request = pb.ExecuteDistributionRequest(
+            distribution_id=distribution_id, etag=etag, session_token=session.token
+        )
+        return self._caller.write(self._stub.ExecuteDistribution, request).distribution
+
+    def watch(self, distribution_id: str) -> Iterator[pb.WatchDistributionResponse]:
+        """Follow a distribution until it reaches a final or a parked state."""
+        request = pb.WatchDistributionRequest(distribution_id=distribution_id)
+        return self._caller.watch(self._stub.WatchDistribution, request)
+
+    def get(self, distribution_id: str) -> pb.Distribution:
+        """Return one distribution."""
+        request = pb.GetDistributionRequest(distribution_id=distribution_id)
+        return self._caller.read(self._stub.GetDistribution, request).distribution
+
+    def transfers(self, distribution_id: str) -> Iterator[pb.Transfer]:
+        """Walk through the transfers in the order of the plan."""
+
+        def fetch(token: str) -> tuple[Sequence[pb.Transfer], str]:
+            request = pb.ListTransfersRequest(
+                distribution_id=distribution_id, page_size=PAGE_SIZE, page_token=token
+            )
+            page = self._caller.read(self._stub.ListTransfers, request)
+            return page.transfers, page.next_page_token
+
+        return pages(fetch)
