@@ -1,1 +1,3 @@
-"""The signing daemon: the only process that holds keys. No network, no database, no file but its log."""
+"""The signing daemon: the only process that holds keys. No network, no database, no file but its
+log.
+"""

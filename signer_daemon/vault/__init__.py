@@ -11,7 +11,7 @@
     envelope    the sealed secret: a password or a key on its way in
     sessions    wallet keys kept open for a time
 
-One rule holds in all of them: no `str` and no lasting `bytes` ever holds a key, a seed, a mnemonic, a
-password or anything derived from one. Secrets are `memoryview`s of a locked page; who leases the page
-wipes it, whatever happens in between.
+One rule holds in all of them: no `str` and no lasting `bytes` ever holds a key, a seed, a mnemonic,
+a password or anything derived from one. Secrets are `memoryview`s of a locked page; who leases the
+page wipes it, whatever happens in between.
 """

@@ -1,11 +1,12 @@
 """The sealed secret: how a password, a mnemonic or a private key comes in.
 
-A libsodium sealed box to our X25519 key, so that whoever carries it (the gateway) learns nothing, of
+A libsodium sealed box to our X25519 key, so that whoever carries it (the gateway) learns nothing,
+of
 
     nonce (16) || expiry (8, Unix seconds, big endian) || binding (32) || secret
 
-The binding ties it to one start of the signer and one request, the nonce to one use: whoever carries it can
-neither keep it nor spend it on something else.
+The binding ties it to one start of the signer and one request, the nonce to one use: whoever
+carries it can neither keep it nor spend it on something else.
 """
 
 import hashlib
@@ -57,8 +58,8 @@ class EnvelopeOpener:
     def open(self, sealed: bytes, page: Page, purpose: str, rpc: str, *fields: str) -> memoryview:
         """Opens a secret of at most 1,024 bytes onto `page` and returns it.
 
-        Raises EnvelopeRejected, and leaves the page zero, if it is not for us, for another request, out of
-        its time or used before.
+        Raises EnvelopeRejected, and leaves the page zero, if it is not for us, for another request,
+        out of its time or used before.
         """
         size = len(sealed) - SEALED_BOX_OVERHEAD
         if not _HEADER_BYTES <= size <= _HEADER_BYTES + SECRET_BYTES_MAX:
@@ -67,9 +68,7 @@ class EnvelopeOpener:
         try:
             if not self._keyring.open_box(sealed, plain):
                 raise EnvelopeRejected(EnvelopeReason.MALFORMED)
-            if not hmac.compare_digest(
-                plain[24:56], binding(self._boot_id, purpose, rpc, *fields)
-            ):
+            if not hmac.compare_digest(plain[24:56], binding(self._boot_id, purpose, rpc, *fields)):
                 raise EnvelopeRejected(EnvelopeReason.OTHER_REQUEST)
             (expiry,) = struct.unpack_from(">Q", plain, 16)
             # Last, so that a secret refused for another reason is still good for its own request.
@@ -82,7 +81,7 @@ class EnvelopeOpener:
     def open_password(
         self, sealed: bytes, page: Page, purpose: str, rpc: str, *fields: str
     ) -> memoryview:
-        """Opens a secret that must keep the rules for a password; may also raise PasswordRejected."""
+        """Opens a secret that must keep a password's rules; may also raise PasswordRejected."""
         password = self.open(sealed, page, purpose, rpc, *fields)
         try:
             check_password(password)
@@ -101,7 +100,8 @@ class EnvelopeOpener:
                 raise EnvelopeRejected(EnvelopeReason.TOO_FAR_AHEAD)
             for past in [second for second in self._live_nonces if second <= now]:
                 del self._live_nonces[past]
-            # By expiry and nonce: both are inside the box, so neither can be changed to make a second use.
+            # By expiry and nonce: both are inside the box, so neither can be changed to make a
+            # second use.
             used = self._live_nonces.setdefault(expiry, set())
             if nonce in used:
                 raise EnvelopeRejected(EnvelopeReason.REPLAYED)

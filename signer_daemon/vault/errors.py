@@ -68,7 +68,7 @@ class PrivateKeyInvalid(VaultError):
 
 
 class RecordRejected(VaultError):
-    """A sealed record did not open. Text, password, keys, address: the message is one and the same."""
+    """A sealed record did not open: text, password, keys or address, the message is the same."""
 
     def __init__(self) -> None:
         super().__init__("the record does not open with this password and identity")

@@ -1,14 +1,12 @@
 """What ENCRYPTION_KEY and MASTER_PASSWORD give: the keys that every other room asks for.
 
-    root         HKDF(ikm = scrypt(MASTER_PASSWORD), salt = ENCRYPTION_KEY), forgotten once it is expanded
-    ├── key id   says in the clear which pair of secrets sealed a record
-    ├── record   with scrypt(password): the keys of sealed records
-    ├── tag      ownership tags
-    ├── chain    the audit log's hash chain
-    └── box      the seed of the X25519 pair that secrets are sealed to
+    root         HKDF(ikm = scrypt(MASTER_PASSWORD), salt = ENCRYPTION_KEY), forgotten once it is
+    expanded ├── key id   says in the clear which pair of secrets sealed a record ├── record   with
+    scrypt(password): the keys of sealed records ├── tag      ownership tags ├── chain    the audit
+    log's hash chain └── box      the seed of the X25519 pair that secrets are sealed to
 
-So a record needs three secrets: the user's password and both of ours. A ring holds the current pair and,
-while a rotation lasts, the previous one; whatever is new is made under the current.
+So a record needs three secrets: the user's password and both of ours. A ring holds the current pair
+and, while a rotation lasts, the previous one; whatever is new is made under the current.
 """
 
 import hmac
@@ -31,7 +29,6 @@ from signer_daemon.vault.memory import Page, PagePool
 from signer_daemon.vault.primitives import (
     Buffer,
     hkdf_sha256_into,
-    hmac_into,
     sealed_box_open_into,
     sha256_into,
     wipe,
@@ -85,7 +82,9 @@ class _Root:
 
 
 class KeyRing:
-    """The keys of the current and perhaps the previous secrets, in locked memory. Safe between threads."""
+    """The keys of the current and perhaps the previous secrets, in locked memory. Safe between
+    threads.
+    """
 
     def __init__(
         self,
@@ -98,8 +97,8 @@ class KeyRing:
     ) -> None:
         """Derives the keys, about 60 ms for each pair; the caller wipes the secrets afterwards.
 
-        A run of scrypt takes 16 MiB and a core, so at most `kdf_slots` run at a time and a request waits at
-        most `kdf_wait_seconds` for its turn. Raises SecretsInvalid or MemoryUnavailable.
+        A run of scrypt takes 16 MiB and a core, so at most `kdf_slots` run at a time and a request
+        waits at most `kdf_wait_seconds` for its turn. Raises SecretsInvalid or MemoryUnavailable.
         """
         self._pool = pool
         self._roots: dict[str, _Root] = {}
@@ -146,14 +145,14 @@ class KeyRing:
         return self._kdf_run_count
 
     def audit_chain_key(self, key_id: str | None = None) -> memoryview:
-        """Returns the key (32) of the audit chain, of the current secrets unless told. May raise KeyError."""
+        """Returns the key (32) of the audit chain, of the current secrets unless told. May raise
+        KeyError.
+        """
         return self._roots[key_id or self.key_id].chain
 
     def open_box(self, sealed: bytes, out: memoryview) -> bool:
-        """Opens a sealed box to `out` (its length less 48). False if it is not for us, or altered."""
-        return sealed_box_open_into(
-            sealed, self._current.box_public, self._current.box_secret, out
-        )
+        """Opens a sealed box to `out` (its length less 48). False if not for us, or altered."""
+        return sealed_box_open_into(sealed, self._current.box_public, self._current.box_secret, out)
 
     def new_group(self, log2n: int = KDF_LOG2N) -> KeyGroup:
         """Returns a key group with a new salt, under the current secrets."""
@@ -161,10 +160,12 @@ class KeyRing:
 
     @contextmanager
     def record_keys(self, password: memoryview, group: KeyGroup) -> Iterator[RecordKeys]:
-        """Runs scrypt once and lends the record keys of the group; they are wiped when the block ends.
+        """Runs scrypt once and lends the record keys of the group; they are wiped when the block
+        ends.
 
-        Whether the password is right only shows when a record is opened. Raises RecordRejected if the group
-        is of secrets that we don't have, KdfBusy if there is no slot in time, MemoryUnavailable.
+        Whether the password is right only shows when a record is opened. Raises RecordRejected if
+        the group is of secrets that we don't have, KdfBusy if there is no slot in time,
+        MemoryUnavailable.
         """
         root = self._roots.get(group.key_id)
         if root is None:
@@ -202,12 +203,15 @@ class KeyRing:
 
 def _tag(root: _Root, identity: Identity) -> str:
     # The tag is public: of what HMAC returns here, nothing needs to be wiped.
-    mac = hmac.digest(root.tag, b"solward/tag/v1\0" + identity.joined("\0").encode(), "sha256")
+    claim = "solward/tag/v1\0" + identity.joined("\0")
+    mac = hmac.digest(root.tag, claim.encode(), "sha256")
     return f"t1.{root.key_id}.{urlsafe_b64encode(mac).decode()[:43]}"
 
 
 def _scrypt_into(password: Buffer, salt: Buffer, log2n: int, out: memoryview) -> None:
-    fresh = bytes(memoryview(salt))  # the library insists on `bytes`; the root's salt comes of a secret
+    fresh = bytes(
+        memoryview(salt)
+    )  # the library insists on `bytes`; the root's salt comes of a secret
     try:
         Scrypt(salt=fresh, length=len(out), n=1 << log2n, r=8, p=1).derive_into(password, out)
     finally:

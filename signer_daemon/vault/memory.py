@@ -1,9 +1,9 @@
 """Locked pages: the only place where a secret may stand.
 
-A pool maps its pages once, at start, so that a limit on locked memory stops the start and not a request.
-With `memfd_secret` (Linux 5.14 and later) the pages leave the kernel's own map: even root's read of
-/proc/PID/mem fails. Elsewhere they are anonymous, locked against swap, left out of core dumps and zeroed in
-a forked child.
+A pool maps its pages once, at start, so that a limit on locked memory stops the start and not a
+request. With `memfd_secret` (Linux 5.14 and later) the pages leave the kernel's own map: even
+root's read of /proc/PID/mem fails. Elsewhere they are anonymous, locked against swap, left out of
+core dumps and zeroed in a forked child.
 """
 
 import ctypes
@@ -45,7 +45,8 @@ class Page:
     def take(self, size: int) -> memoryview:
         """Returns the next `size` bytes, zero unless written since the last wipe.
 
-        Raises MemoryUnavailable if the page is full: a slice beyond the end would be silently short.
+        Raises MemoryUnavailable if the page is full: a slice beyond the end would be silently
+        short.
         """
         start = self._used
         if not 0 <= size <= len(self.view) - start:
@@ -70,17 +71,15 @@ class PagePool:
         self.backing: Backing
         size = page_count * PAGE_BYTES
         self._region, self.backing = _map_locked(size, allow_memfd_secret=allow_memfd_secret)
-        self._free = [
-            Page(self._region[at : at + PAGE_BYTES]) for at in range(0, size, PAGE_BYTES)
-        ]
+        self._free = [Page(self._region[at : at + PAGE_BYTES]) for at in range(0, size, PAGE_BYTES)]
         self._lock = threading.Lock()
 
     @contextmanager
     def page(self) -> Iterator[Page]:
         """Leases a page and wipes it on the way out, however that is taken.
 
-        Raises MemoryUnavailable at once if none is free. It does not wait: two requests that each hold a
-        page and wait for another would wait for ever.
+        Raises MemoryUnavailable at once if none is free. It does not wait: two requests that each
+        hold a page and wait for another would wait for ever.
         """
         page = self.lease()
         try:
@@ -113,12 +112,12 @@ def _map_locked(size: int, *, allow_memfd_secret: bool) -> tuple[memoryview, Bac
     if address is None:
         address, backing = _map_anonymous(size), "mlock"
 
-    # Own subclass: the plain ctypes array takes no weak reference. Every slice of the view keeps the array
-    # alive, so the memory is unmapped when, and only when, nobody can reach it any more. Not at exit: a
-    # thread may still be signing then, and the kernel wipes better than we do.
+    # Own subclass: the plain ctypes array takes no weak reference. Every slice of the view keeps
+    # the array alive, so the memory is unmapped when, and only when, nobody can reach it any more.
+    # Not at exit: a thread may still be signing then, and the kernel wipes better than we do.
     class Region(ctypes.c_ubyte * size):  # type: ignore[misc] # a class made at run time
-        # A read-only view hashes like `bytes` (so that a word on a page finds its place in a word list), but
-        # only if what it looks at has a hash of its own; ctypes' arrays have none.
+        # A read-only view hashes like `bytes` (so that a word on a page finds its place in a word
+        # list), but only if what it looks at has a hash of its own; ctypes' arrays have none.
         __hash__ = object.__hash__
 
     region = Region.from_address(address)
@@ -135,8 +134,8 @@ def _map_memfd_secret(size: int) -> int | None:
         return None
     try:
         os.ftruncate(fd, size)
-        # Not Python's mmap: it keeps a duplicate of the descriptor, and whoever could take that one from
-        # us (pidfd_getfd) could map the secrets.
+        # Not Python's mmap: it keeps a duplicate of the descriptor, and whoever could take that one
+        # from us (pidfd_getfd) could map the secrets.
         address: int | None = _libc.mmap(None, size, _PROTECTION, mmap.MAP_SHARED, fd, 0)
     finally:
         os.close(fd)

@@ -1,7 +1,7 @@
 """BIP39 on a page: generate a mnemonic, check one, and make its seed. https://bips.xyz/39
 
-The word lists are public and stay in ordinary memory; which of their words make up a mnemonic is written
-nowhere but on the page.
+The word lists are public and stay in ordinary memory; which of their words make up a mnemonic is
+written nowhere but on the page.
 """
 
 import hashlib
@@ -20,11 +20,12 @@ MNEMONIC_BYTES_MAX = 24 * 33 + 23  # 24 of the longest words (Korean, NFKD) and 
 PASSPHRASE_BYTES_MAX = 256
 SEED_BYTES = 64
 
-# Entropy bytes by word count. Every 32 bits of entropy bring one bit of checksum: 33 bits are 3 words.
+# Entropy bytes by word count. Every 32 bits of entropy bring one bit of checksum: 33 bits are 3
+# words.
 ENTROPY_BYTES = {words: words * 4 // 3 for words in (12, 15, 18, 21, 24)}
 
-# SHA-256 of each file. A list that differs by one word loses wallets, so it must not be found at import of
-# a mnemonic but at start. In the order in which languages are tried.
+# SHA-256 of each file. A list that differs by one word loses wallets, so it must not be found at
+# import of a mnemonic but at start. In the order in which languages are tried.
 _LIST_DIGESTS = {
     "english": "2f5eed53a4727b4bf8880d8f3f199efc90e58503646d9ff8eff3a2ed3b24dbda",
     "french": "ebc3959ab7801a1df6bac4fa7d970652f1df76b683cd2f4003c941c63d517e59",
@@ -50,8 +51,8 @@ class WordLists:
 
     @classmethod
     def load(cls) -> "WordLists":
-        """Reads the lists from bip-utils' data files. Its code is not imported: it was not written to
-        leave nothing behind. Raises RuntimeError if a list is missing or altered.
+        """Reads the lists from bip-utils' data files. Its code is not imported: it was not written
+        to leave nothing behind. Raises RuntimeError if a list is missing or altered.
         """
         package = find_spec("bip_utils")
         if package is None or not package.submodule_search_locations:
@@ -86,8 +87,8 @@ class WordLists:
         size = 0
         for position in range(word_count):
             byte, bit = divmod(11 * position, 8)
-            # 11 bits start in this byte and end in the next but one at the latest. One word at a time, so
-            # that no integer ever holds more than a word's worth of the entropy.
+            # 11 bits start in this byte and end in the next but one at the latest. One word at a
+            # time, so that no integer ever holds more than a word's worth of the entropy.
             window = bits[byte] << 16 | bits[byte + 1] << 8 | bits[byte + 2]
             word = self._english[window >> (13 - bit) & 0x7FF]
             out[size : size + len(word)] = word
@@ -99,9 +100,9 @@ class WordLists:
     def validate(self, mnemonic: memoryview, page: Page) -> tuple[str, int]:
         """Returns the language and the word count; `page` lends room for the check.
 
-        The mnemonic is UTF-8 in NFKD, its words separated by one space. Lists overlap (English and French,
-        the two Chinese), so all words must be of one list and the checksum must hold in it. Raises
-        MnemonicInvalid, which does not say what is wrong.
+        The mnemonic is UTF-8 in NFKD, its words separated by one space. Lists overlap (English and
+        French, the two Chinese), so all words must be of one list and the checksum must hold in it.
+        Raises MnemonicInvalid, which does not say what is wrong.
         """
         words = _split(mnemonic)
         if len(mnemonic) > MNEMONIC_BYTES_MAX or len(words) not in ENTROPY_BYTES:
@@ -116,13 +117,16 @@ class WordLists:
 
 
 def seed(mnemonic: memoryview, passphrase: memoryview, page: Page) -> memoryview:
-    """Writes the BIP39 seed (64) to `page` and returns it. Both texts are UTF-8 in NFKD; takes about 1 ms."""
+    """Writes the BIP39 seed (64) to `page` and returns it, in about 1 ms.
+
+    Both texts are UTF-8 in NFKD.
+    """
     out = page.take(SEED_BYTES)
     salted = page.take(8 + len(passphrase))
     salted[:8] = b"mnemonic"
     salted[8:] = passphrase
-    # The library insists on `bytes`. They are made from a view and so are always fresh: `b"mnemonic" + b""`
-    # would be the literal itself, and the wipe would be of the program.
+    # The library insists on `bytes`. They are made from a view and so are always fresh:
+    # `b"mnemonic" + b""` would be the literal itself, and the wipe would be of the program.
     salt = bytes(salted)
     try:
         PBKDF2HMAC(SHA512(), SEED_BYTES, salt, 2048).derive_into(mnemonic, out)
@@ -132,7 +136,8 @@ def seed(mnemonic: memoryview, passphrase: memoryview, page: Page) -> memoryview
 
 
 def _bit_buffer(page: Page) -> memoryview:
-    return page.take(35)  # 32 of entropy, 1 of checksum, 2 that stay zero for the last window to read
+    # 32 of entropy, 1 of checksum, and 2 that stay zero for the last window to read.
+    return page.take(35)
 
 
 def _checksum(entropy: memoryview, page: Page) -> int:

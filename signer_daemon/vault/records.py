@@ -2,9 +2,9 @@
 
     solward1$<kind>$scrypt$<log2n>,<r>,<p>$<key_id>$<salt>$<nonce>$<ciphertext>
 
-AES-256-GCM; the additional data is the first six fields as they stand, then `$address$fingerprint$index`.
-AES-GCM does not commit to its key, so what was opened must also be what it claims to be: the public half is
-the address, the master's fingerprint is the fingerprint.
+AES-256-GCM; the additional data is the first six fields as they stand, then
+`$address$fingerprint$index`. AES-GCM does not commit to its key, so what was opened must also be
+what it claims to be: the public half is the address, the master's fingerprint is the fingerprint.
 """
 
 import hashlib
@@ -26,9 +26,10 @@ from signer_daemon.vault.primitives import random_into, wipe
 
 KDF_LOG2N = 14  # 16 MiB and about 30 ms a run
 
-# Base64url without padding. 12, 48 and 1,296 bytes fill their last character; 16 bytes leave it four bits,
-# which must be zero: so a text that matches has one spelling, and no character of it changes unnoticed. The
-# bounds are here too: N of 2^14 to 2^17 (128 MiB is the most a stranger's record can cost us), r 8, p 1.
+# Base64url without padding. 12, 48 and 1,296 bytes fill their last character; 16 bytes leave it
+# four bits, which must be zero: so a text that matches has one spelling, and no character of it
+# changes unnoticed. The bounds are here too: N of 2^14 to 2^17 (128 MiB is the most a stranger's
+# record can cost us), r 8, p 1.
 _RECORD = re.compile(
     r"solward1\$(mnemonic|wallet)\$scrypt\$(1[4-7]),8,1\$([0-9a-f]{8})\$([\w-]{21}[AQgw])"
     r"\$([\w-]{16})\$([\w-]{1728}|[\w-]{64})",
@@ -39,7 +40,9 @@ _NONCE_BATCH = 256
 
 
 class Kind(StrEnum):
-    """What a record holds. Each kind has a key of its own, so that a session's cannot open a mnemonic."""
+    """What a record holds. Each kind has a key of its own, so that a session's cannot open a
+    mnemonic.
+    """
 
     MNEMONIC = "mnemonic"
     WALLET = "wallet"
@@ -51,7 +54,9 @@ PLAINTEXT_BYTES = {Kind.MNEMONIC: 1280, Kind.WALLET: 32}
 
 @dataclass(frozen=True, slots=True)
 class KeyGroup:
-    """All that a password needs to give a record key: one scrypt run serves every record of a group."""
+    """All that a password needs to give a record key: one scrypt run serves every record of a
+    group.
+    """
 
     log2n: int
     key_id: str
@@ -80,7 +85,9 @@ class KeyGroup:
 
 
 class RecordKeys(NamedTuple):
-    """What one password gives for one key group: two keys (32), views of a page leased by someone else."""
+    """What one password gives for one key group: two keys (32), views of a page leased by someone
+    else.
+    """
 
     group: KeyGroup
     mnemonic: memoryview
@@ -120,7 +127,7 @@ class SealedRecord:
 
     @classmethod
     def parse(cls, text: str) -> "SealedRecord":
-        """Reads a record. Raises RecordRejected unless it is written exactly as `Sealer` writes it."""
+        """Reads a record. Raises RecordRejected unless written exactly as `Sealer` writes."""
         match = _RECORD.fullmatch(text)
         if match is None:
             raise RecordRejected
@@ -136,7 +143,9 @@ class SealedRecord:
         return record
 
     def open_wallet(self, key: memoryview, identity: Identity, pair: KeyPair) -> None:
-        """Opens a wallet's key into `pair`. Raises RecordRejected, and leaves `pair` zero, if it won't."""
+        """Opens a wallet's key into `pair`. Raises RecordRejected, and leaves `pair` zero, if it
+        won't.
+        """
         try:
             self._decrypt(Kind.WALLET, key, identity, pair.seed)
             if pair.expand() != identity.address:
@@ -146,7 +155,9 @@ class SealedRecord:
             raise
 
     def open_master(self, key: memoryview, fingerprint: str, page: Page) -> Master:
-        """Opens a mnemonic onto `page`. Raises RecordRejected, and leaves the page zero, if it won't."""
+        """Opens a mnemonic onto `page`. Raises RecordRejected, and leaves the page zero, if it
+        won't.
+        """
         try:
             plain = page.take(PLAINTEXT_BYTES[Kind.MNEMONIC])
             self._decrypt(Kind.MNEMONIC, key, Identity("", fingerprint, IMPORTED), plain)
@@ -174,8 +185,9 @@ class SealedRecord:
 class Sealer:
     """Seals records of one kind and key group. For one thread and one request.
 
-    OpenSSL keeps the key's schedule on its own heap while this object lives, and wipes it when it goes.
-    Nonces are random: 96 bits hold for 2^32 records of one key, and a group has at most 2^31 wallets.
+    OpenSSL keeps the key's schedule on its own heap while this object lives, and wipes it when it
+    goes. Nonces are random: 96 bits hold for 2^32 records of one key, and a group has at most 2^31
+    wallets.
     """
 
     __slots__ = ("_aead", "_next_nonce", "_nonces", "_out", "_prefix", "_views")
@@ -185,7 +197,8 @@ class Sealer:
         self._prefix = keys.group.header(kind) + "$"
         self._nonces = bytearray(_NONCE_BYTES * _NONCE_BATCH)
         self._next_nonce = len(self._nonces)
-        # nonce || ciphertext || tag: 12 bytes are 16 characters to the bit, so both are encoded at once.
+        # nonce || ciphertext || tag: 12 bytes are 16 characters to the bit, so both are encoded at
+        # once.
         self._out = bytearray(_NONCE_BYTES + PLAINTEXT_BYTES[kind] + _TAG_BYTES)
         self._views = memoryview(self._out)[:_NONCE_BYTES], memoryview(self._out)[_NONCE_BYTES:]
 
@@ -204,7 +217,9 @@ class Sealer:
         return f"{self._prefix}{text[:16]}${text[16:]}"
 
     def seal_master(self, master: Master, page: Page) -> str:
-        """Returns the sealed record of a mnemonic and its passphrase; `page` lends room for the plaintext."""
+        """Returns the sealed record of a mnemonic and its passphrase; `page` lends room for the
+        plaintext.
+        """
         plain = page.take(PLAINTEXT_BYTES[Kind.MNEMONIC])
         rest = _write_counted(plain, master.mnemonic)
         _write_counted(rest, master.passphrase)

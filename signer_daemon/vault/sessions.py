@@ -1,7 +1,8 @@
 """Sessions: wallet keys kept open for a time, so that signing needs no password.
 
-A session holds record keys of kind wallet and nothing else: by what it holds it cannot open a mnemonic,
-rotate, export or delete. It is named by a token that only its owner has; the table knows the token's hash.
+A session holds record keys of kind wallet and nothing else: by what it holds it cannot open a
+mnemonic, rotate, export or delete. It is named by a token that only its owner has; the table knows
+the token's hash.
 """
 
 import hashlib
@@ -37,22 +38,26 @@ class _Session:
 class SessionTable:
     """The open sessions. Safe between threads.
 
-    Its pages are its own, one for each possible session: sessions cannot starve requests of locked memory.
+    Its pages are its own, one for each possible session: sessions cannot starve requests of locked
+    memory.
     """
 
-    def __init__(self, monotonic_clock: Callable[[], float], *, sessions_max: int = SESSIONS_MAX) -> None:
-        """`monotonic_clock` gives seconds. Raises MemoryUnavailable if the pages cannot be locked."""
+    def __init__(
+        self, monotonic_clock: Callable[[], float], *, sessions_max: int = SESSIONS_MAX
+    ) -> None:
+        """`monotonic_clock` gives seconds. Raises MemoryUnavailable if pages cannot be locked."""
         self._clock = monotonic_clock
         self._pool = PagePool(sessions_max)
         self._sessions: dict[bytes, _Session] = {}
         self._lock = threading.Lock()
 
     def open(self, unlocked: Iterable[RecordKeys], ttl_seconds: float) -> bytes:
-        """Copies the wallet key of each group and returns the token (32 random bytes) that names them.
+        """Copies the wallet key of each group and returns the token (32 random bytes) that names
+        them.
 
-        `unlocked` is consumed one by one, so it may run scrypt and prove the password as it goes; what it
-        raises goes through, and nothing is kept. The time to live begins when all are in. Raises
-        SessionLimit.
+        `unlocked` is consumed one by one, so it may run scrypt and prove the password as it goes;
+        what it raises goes through, and nothing is kept. The time to live begins when all are in.
+        Raises SessionLimit.
         """
         self.sweep()
         session = _Session(self._lease())
@@ -77,8 +82,9 @@ class SessionTable:
     def key(self, token: bytes, group_name: str) -> Iterator[memoryview]:
         """Lends the wallet key (32) of a key group for a block.
 
-        A session that is closed or expires meanwhile takes no new user and is wiped when the last one
-        leaves: never under a signer's hands, never later. Raises SessionInvalid or SessionLacksKey.
+        A session that is closed or expires meanwhile takes no new user and is wiped when the last
+        one leaves: never under a signer's hands, never later. Raises SessionInvalid or
+        SessionLacksKey.
         """
         self.sweep()
         with self._lock:
@@ -111,10 +117,12 @@ class SessionTable:
         return len(names)
 
     def sweep(self) -> None:
-        """Ends what has expired. Every call here does so; a timer should, for when there are none."""
+        """Ends what has expired. Every call here does so; a timer should, when none come."""
         with self._lock:
             now = self._clock()
-            for name in [name for name, session in self._sessions.items() if session.deadline <= now]:
+            for name in [
+                name for name, session in self._sessions.items() if session.deadline <= now
+            ]:
                 self._end(name)
 
     def __len__(self) -> int:
@@ -134,7 +142,8 @@ class SessionTable:
             self._release_if_idle(session)
 
     def _release_if_idle(self, session: _Session) -> None:
-        # Under the lock: exactly one of `_end` and the last user gets here with both conditions true.
+        # Under the lock: exactly one of `_end` and the last user gets here with both conditions
+        # true.
         if session.is_closed and session.users == 0:
             self._pool.give_back(session.page)
 

@@ -1,7 +1,7 @@
 """Secret text on a page: UTF-8 read one character at a time, NFKD, and the rules for a password.
 
-A `str` of the whole would be a copy that nobody can wipe. A `str` of one character says nothing about its
-neighbours, so that much is allowed.
+A `str` of the whole would be a copy that nobody can wipe. A `str` of one character says nothing
+about its neighbours, so that much is allowed.
 """
 
 import unicodedata
@@ -50,11 +50,13 @@ def check_password(
 
 
 def nfkd(text: memoryview, page: Page, *, bytes_max: int) -> memoryview:
-    """Returns UTF-8 `text` in normalization form KD, written to `page` (which needs 5 * `bytes_max`).
+    """Returns UTF-8 `text` in normalization form KD, written to `page` (which needs 5 *
+    `bytes_max`).
 
-    Each character is decomposed by itself; then the one thing that reaches across characters is done here:
-    marks are put in the order of their combining class, stably, as far as the last starter (class 0)
-    (Unicode 3.11, D109). Raises TextInvalid if it is not UTF-8 or the result is longer than `bytes_max`.
+    Each character is decomposed by itself; then the one thing that reaches across characters is
+    done here: marks are put in the order of their combining class, stably, as far as the last
+    starter (class 0) (Unicode 3.11, D109). Raises TextInvalid if it is not UTF-8 or the result is
+    longer than `bytes_max`.
     """
     points = page.take(4 * bytes_max).cast("I")
     count = 0
