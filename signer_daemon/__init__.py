@@ -1,3 +1,1 @@
-"""The signing daemon: the only process that holds keys. No network, no database, no file but its
-log.
-"""
+"""The signing daemon, the only process that holds keys. No network, no database, no other file."""

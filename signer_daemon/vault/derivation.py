@@ -34,9 +34,7 @@ _FINGERPRINT = re.compile(r"(?:[0-9a-f]{32})?")
 
 
 class Identity(NamedTuple):
-    """Whom a record or an ownership tag is for. All of it is public, none of it is trusted until
-    checked.
-    """
+    """Whom a record or an ownership tag is for: public, and not trusted until checked."""
 
     address: str
     """base58 of the wallet's public key; empty for a master."""
@@ -46,17 +44,13 @@ class Identity(NamedTuple):
     """The derivation index, 0 to 2^31-1; `IMPORTED` (-1) where there is none."""
 
     def joined(self, separator: str) -> str:
-        """Returns the three fields as text, for a MAC or for additional data; no index is written
-        "-".
-        """
+        """Returns the three fields as text, to be authenticated; no index is written "-"."""
         index = "-" if self.derivation_index == IMPORTED else self.derivation_index
         return f"{self.address}{separator}{self.fingerprint}{separator}{index}"
 
     @property
     def is_well_formed(self) -> bool:
-        """True if fingerprint and index have their form, so that `joined` can be read in one way
-        only.
-        """
+        """True if the fields have their form, so that `joined` can be read in one way only."""
         return (
             self.address.isascii()
             and _FINGERPRINT.fullmatch(self.fingerprint) is not None
@@ -73,9 +67,7 @@ class DerivedWallet(NamedTuple):
 
 
 class KeyPair:
-    """Room for one ed25519 key pair on a page. Fill it as often as needed; `wipe` it or the page
-    after.
-    """
+    """Room for one ed25519 key pair on a page, to fill as often as needed and then to wipe."""
 
     __slots__ = ("_expand", "_room", "public", "secret", "seed")
 
@@ -171,12 +163,12 @@ def derive_range(
     seal: Callable[[memoryview, Identity], str],
     tag: Callable[[Identity], str],
 ) -> Iterator[DerivedWallet]:
-    """Yields the wallets at `indices` (0 to 2^31-1), sealed and tagged, in order; wipes `pair` at
-    the end.
+    """Yields the wallets at `indices` (0 to 2^31-1), sealed and tagged, in order.
 
-    Every microsecond here is paid 10,000 times in a request. So it goes by steps, a batch at a
-    time, and not by wallets: code that has just run for another wallet is still in the processor's
-    caches, which saves a tenth of the whole.
+    Wipes `pair` and its own room at the end, also if it is closed early.
+    Every microsecond here is paid 10,000 times in a request. So it
+    goes by steps, a batch at a time, and not by wallets: code that has just run for another wallet
+    is still in the processor's caches, which saves a tenth of the whole.
     """
     seeds = branch.batch
     try:

@@ -1,9 +1,11 @@
 """What ENCRYPTION_KEY and MASTER_PASSWORD give: the keys that every other room asks for.
 
-    root         HKDF(ikm = scrypt(MASTER_PASSWORD), salt = ENCRYPTION_KEY), forgotten once it is
-    expanded ├── key id   says in the clear which pair of secrets sealed a record ├── record   with
-    scrypt(password): the keys of sealed records ├── tag      ownership tags ├── chain    the audit
-    log's hash chain └── box      the seed of the X25519 pair that secrets are sealed to
+    root         HKDF(ikm = scrypt(MASTER_PASSWORD), salt = ENCRYPTION_KEY); forgotten once expanded
+    ├── key id   says in the clear which pair of secrets sealed a record
+    ├── record   with scrypt(password): the keys of sealed records
+    ├── tag      ownership tags
+    ├── chain    the audit log's hash chain
+    └── box      the seed of the X25519 pair that secrets are sealed to
 
 So a record needs three secrets: the user's password and both of ours. A ring holds the current pair
 and, while a rotation lasts, the previous one; whatever is new is made under the current.
@@ -82,9 +84,7 @@ class _Root:
 
 
 class KeyRing:
-    """The keys of the current and perhaps the previous secrets, in locked memory. Safe between
-    threads.
-    """
+    """The keys of the current and perhaps the previous secrets. Safe between threads."""
 
     def __init__(
         self,
@@ -145,9 +145,7 @@ class KeyRing:
         return self._kdf_run_count
 
     def audit_chain_key(self, key_id: str | None = None) -> memoryview:
-        """Returns the key (32) of the audit chain, of the current secrets unless told. May raise
-        KeyError.
-        """
+        """Returns the audit chain's key (32). Raises KeyError for a `key_id` we don't have."""
         return self._roots[key_id or self.key_id].chain
 
     def open_box(self, sealed: bytes, out: memoryview) -> bool:
@@ -160,8 +158,7 @@ class KeyRing:
 
     @contextmanager
     def record_keys(self, password: memoryview, group: KeyGroup) -> Iterator[RecordKeys]:
-        """Runs scrypt once and lends the record keys of the group; they are wiped when the block
-        ends.
+        """Runs scrypt once and lends the record keys of the group, for the length of a block.
 
         Whether the password is right only shows when a record is opened. Raises RecordRejected if
         the group is of secrets that we don't have, KdfBusy if there is no slot in time,
@@ -209,9 +206,8 @@ def _tag(root: _Root, identity: Identity) -> str:
 
 
 def _scrypt_into(password: Buffer, salt: Buffer, log2n: int, out: memoryview) -> None:
-    fresh = bytes(
-        memoryview(salt)
-    )  # the library insists on `bytes`; the root's salt comes of a secret
+    # The library insists on `bytes`; the root's salt comes of a secret, so it is wiped.
+    fresh = bytes(memoryview(salt))
     try:
         Scrypt(salt=fresh, length=len(out), n=1 << log2n, r=8, p=1).derive_into(password, out)
     finally:

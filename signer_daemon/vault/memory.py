@@ -45,8 +45,7 @@ class Page:
     def take(self, size: int) -> memoryview:
         """Returns the next `size` bytes, zero unless written since the last wipe.
 
-        Raises MemoryUnavailable if the page is full: a slice beyond the end would be silently
-        short.
+        Raises MemoryUnavailable if the page is full: a slice beyond its end would just be short.
         """
         start = self._used
         if not 0 <= size <= len(self.view) - start:

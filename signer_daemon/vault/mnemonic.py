@@ -51,8 +51,10 @@ class WordLists:
 
     @classmethod
     def load(cls) -> "WordLists":
-        """Reads the lists from bip-utils' data files. Its code is not imported: it was not written
-        to leave nothing behind. Raises RuntimeError if a list is missing or altered.
+        """Reads the lists from bip-utils' data files.
+
+        Its code is not imported: it was not written to leave nothing behind. Raises RuntimeError
+        if a list is missing or altered.
         """
         package = find_spec("bip_utils")
         if package is None or not package.submodule_search_locations:

@@ -1,5 +1,4 @@
-"""The doors to libsodium and OpenSSL: secrets go from page to page, and only public data comes
-back.
+"""The doors to libsodium and OpenSSL: secrets go from page to page, only public data comes back.
 
 All lengths are in bytes. Callers give buffers of the exact size; nothing here allocates room for a
 secret, save the `bytes` that HMAC returns, which are wiped before they are let go.
@@ -22,9 +21,7 @@ SEALED_BOX_OVERHEAD = int(lib.crypto_box_sealbytes())
 
 
 def wipe(buffer: Buffer) -> None:
-    """Zeroes a buffer in a way the compiler cannot leave out. Also `bytes`, which must be nobody
-    else's.
-    """
+    """Zeroes a buffer, and no compiler leaves it out. Also `bytes`, if they are nobody else's."""
     _memzero(_view(buffer), len(buffer))
 
 
@@ -43,8 +40,7 @@ def hmac_into(key: Buffer, message: Buffer, digest: str, out: memoryview) -> Non
     """Writes HMAC-`digest` to `out` (32 for sha256, 64 for sha512).
 
     OpenSSL's one-shot HMAC is several times faster than one built on libsodium's hashes, but Python
-    hands its result over as `bytes`: they are fresh and ours alone, so they are wiped where they
-    lie.
+    hands its result over as `bytes`: fresh and ours alone, so they are wiped where they lie.
     """
     mac = hmac.digest(key, message, digest)
     try:
@@ -56,8 +52,7 @@ def hmac_into(key: Buffer, message: Buffer, digest: str, out: memoryview) -> Non
 def hkdf_sha256_into(ikm: Buffer, salt: Buffer, info: bytes, out: memoryview) -> None:
     """Writes the first 32 bytes of HKDF-SHA256 (RFC 5869) to `out` (32).
 
-    One block of output is two HMACs. The library's HKDF wants the salt as `bytes`, and ours are
-    secrets.
+    One block of output is two HMACs. The library's HKDF wants salts as `bytes`; ours are secrets.
     """
     hmac_into(salt, ikm, "sha256", out)
     hmac_into(out, info + b"\x01", "sha256", out)
@@ -66,8 +61,7 @@ def hkdf_sha256_into(ikm: Buffer, salt: Buffer, info: bytes, out: memoryview) ->
 def bind_ed25519_keypair(
     seed: memoryview, public: memoryview, secret: memoryview
 ) -> Callable[[], int]:
-    """Returns a call that expands `seed` (32) into `public` (32) and `secret` (64 = seed ||
-    public).
+    """Returns a call that expands `seed` (32) to `public` (32) and `secret` (64, seed || public).
 
     The buffers are looked up once: a derivation of 10,000 wallets makes this call 10,000 times.
     `secret` must not overlap `seed`: libsodium writes a hash there before it reads the seed again.
@@ -107,9 +101,7 @@ def x25519_keypair_into(seed: memoryview, public: bytearray, secret: memoryview)
 
 
 def sealed_box_open_into(sealed: bytes, public: bytes, secret: memoryview, out: memoryview) -> bool:
-    """Opens a sealed box to `out` (its length less 48). False if it is not for this key, or
-    altered.
-    """
+    """Opens a sealed box to `out` (its length less 48). False if not for this key, or altered."""
     _exactly(public, 32)
     _exactly(secret, 32)
     _exactly(out, len(sealed) - SEALED_BOX_OVERHEAD)

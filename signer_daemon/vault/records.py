@@ -40,9 +40,7 @@ _NONCE_BATCH = 256
 
 
 class Kind(StrEnum):
-    """What a record holds. Each kind has a key of its own, so that a session's cannot open a
-    mnemonic.
-    """
+    """What a record holds. Each has keys of its own: a session's cannot open a mnemonic."""
 
     MNEMONIC = "mnemonic"
     WALLET = "wallet"
@@ -54,9 +52,7 @@ PLAINTEXT_BYTES = {Kind.MNEMONIC: 1280, Kind.WALLET: 32}
 
 @dataclass(frozen=True, slots=True)
 class KeyGroup:
-    """All that a password needs to give a record key: one scrypt run serves every record of a
-    group.
-    """
+    """What a password meets to give a key: one scrypt run serves all records of a group."""
 
     log2n: int
     key_id: str
@@ -85,9 +81,7 @@ class KeyGroup:
 
 
 class RecordKeys(NamedTuple):
-    """What one password gives for one key group: two keys (32), views of a page leased by someone
-    else.
-    """
+    """What a password gives for a key group: two keys (32) on a page that someone else leases."""
 
     group: KeyGroup
     mnemonic: memoryview
@@ -143,9 +137,7 @@ class SealedRecord:
         return record
 
     def open_wallet(self, key: memoryview, identity: Identity, pair: KeyPair) -> None:
-        """Opens a wallet's key into `pair`. Raises RecordRejected, and leaves `pair` zero, if it
-        won't.
-        """
+        """Opens a wallet's key into `pair`, or raises RecordRejected and leaves `pair` zero."""
         try:
             self._decrypt(Kind.WALLET, key, identity, pair.seed)
             if pair.expand() != identity.address:
@@ -155,9 +147,7 @@ class SealedRecord:
             raise
 
     def open_master(self, key: memoryview, fingerprint: str, page: Page) -> Master:
-        """Opens a mnemonic onto `page`. Raises RecordRejected, and leaves the page zero, if it
-        won't.
-        """
+        """Opens a mnemonic onto `page`, or raises RecordRejected and leaves the page zero."""
         try:
             plain = page.take(PLAINTEXT_BYTES[Kind.MNEMONIC])
             self._decrypt(Kind.MNEMONIC, key, Identity("", fingerprint, IMPORTED), plain)
@@ -197,8 +187,7 @@ class Sealer:
         self._prefix = keys.group.header(kind) + "$"
         self._nonces = bytearray(_NONCE_BYTES * _NONCE_BATCH)
         self._next_nonce = len(self._nonces)
-        # nonce || ciphertext || tag: 12 bytes are 16 characters to the bit, so both are encoded at
-        # once.
+        # nonce || ciphertext || tag: 12 bytes fill 16 characters, so all is encoded in one go.
         self._out = bytearray(_NONCE_BYTES + PLAINTEXT_BYTES[kind] + _TAG_BYTES)
         self._views = memoryview(self._out)[:_NONCE_BYTES], memoryview(self._out)[_NONCE_BYTES:]
 
@@ -217,9 +206,7 @@ class Sealer:
         return f"{self._prefix}{text[:16]}${text[16:]}"
 
     def seal_master(self, master: Master, page: Page) -> str:
-        """Returns the sealed record of a mnemonic and its passphrase; `page` lends room for the
-        plaintext.
-        """
+        """Returns the sealed record of a mnemonic and its passphrase; `page` lends room."""
         plain = page.take(PLAINTEXT_BYTES[Kind.MNEMONIC])
         rest = _write_counted(plain, master.mnemonic)
         _write_counted(rest, master.passphrase)

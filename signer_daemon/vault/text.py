@@ -50,8 +50,7 @@ def check_password(
 
 
 def nfkd(text: memoryview, page: Page, *, bytes_max: int) -> memoryview:
-    """Returns UTF-8 `text` in normalization form KD, written to `page` (which needs 5 *
-    `bytes_max`).
+    """Returns UTF-8 `text` in normalization form KD, on `page` (5 * `bytes_max` of it).
 
     Each character is decomposed by itself; then the one thing that reaches across characters is
     done here: marks are put in the order of their combining class, stably, as far as the last
