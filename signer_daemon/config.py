@@ -1,23 +1,23 @@
 """The signer's configuration: one strict TOML file. An unknown key is fatal, and so is a missing file.
 
-    state_dir         = "/var/lib/solward"        # audit log and lock; 0700
-    socket_dir        = "/run/solward/signer"     # signer.sock, 0660, for the gateway's group
-    admin_socket_dir  = "/run/solward/admin"      # admin.sock, 0600, for the operator
-    policy_file       = "/etc/solward/policy.toml"
-    socket_group      = "solward-gateway"         # optional: who may reach signer.sock
+state_dir         = "/var/lib/solward"        # audit log and lock; 0700
+socket_dir        = "/run/solward/signer"     # signer.sock, 0660, for the gateway's group
+admin_socket_dir  = "/run/solward/admin"      # admin.sock, 0600, for the operator
+policy_file       = "/etc/solward/policy.toml"
+socket_group      = "solward-gateway"         # optional: who may reach signer.sock
 
-    [secrets]                                     # optional: see secrets_source
-    encryption_key_file = "..."
-    master_password_file = "..."
-    previous_encryption_key_file = "..."          # while records are being rotated
-    previous_master_password_file = "..."
+[secrets]                                     # optional: see secrets_source
+encryption_key_file = "..."
+master_password_file = "..."
+previous_encryption_key_file = "..."          # while records are being rotated
+previous_master_password_file = "..."
 
-    [limits]                                      # optional, with these defaults
-    session_ttl_seconds_max = 3600
-    sessions_max = 64
-    workers = 8
-    kdf_concurrency = 2
-    kdf_wait_ms_max = 2000
+[limits]                                      # optional, with these defaults
+session_ttl_seconds_max = 3600
+sessions_max = 64
+workers = 8
+kdf_concurrency = 2
+kdf_wait_ms_max = 2000
 """
 
 import tomllib

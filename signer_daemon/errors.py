@@ -16,11 +16,14 @@ import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+from signer_daemon.intent import IntentRejected
+from signer_daemon.ledger import AuditUnavailableError
+from signer_daemon.vault import errors as vault
 from solward.signer.v1 import errors_pb2 as pb
 from solward.signer.v1 import signer_service_pb2 as signer_pb
 
 DOMAIN = "signer.solward"
-STATUS: dict["pb.ErrorReason", grpc.StatusCode] = {
+STATUS: dict["pb.ErrorReason.ValueType", grpc.StatusCode] = {
     pb.ERROR_REASON_INVALID_FIELD: grpc.StatusCode.INVALID_ARGUMENT,
     pb.ERROR_REASON_PASSWORD_RULES: grpc.StatusCode.INVALID_ARGUMENT,
     pb.ERROR_REASON_CREDENTIAL_REJECTED: grpc.StatusCode.UNAUTHENTICATED,
@@ -38,6 +41,7 @@ STATUS: dict["pb.ErrorReason", grpc.StatusCode] = {
     pb.ERROR_REASON_NOT_IMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
     pb.ERROR_REASON_INTERNAL: grpc.StatusCode.INTERNAL,
     pb.ERROR_REASON_SESSION_LIMIT: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    pb.ERROR_REASON_STREAM_LIMIT: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 log = logging.getLogger("solward.signer")
 
@@ -47,7 +51,7 @@ class Refusal(Exception):
 
     def __init__(
         self,
-        reason: "pb.ErrorReason",
+        reason: "pb.ErrorReason.ValueType",
         message: str,
         *,
         field: str = "",
@@ -73,6 +77,17 @@ class Refusal(Exception):
     def name(self) -> str:
         """The reason as ErrorInfo and the audit log spell it."""
         return pb.ErrorReason.Name(self.reason).removeprefix("ERROR_REASON_")
+
+    def at(self, field: str) -> "Refusal":
+        """Return the same refusal, of `field`."""
+        return Refusal(
+            self.reason,
+            self.message,
+            field=field,
+            rule=self.rule,
+            retry_delay_ms=self.retry_delay_ms,
+            signed=self.signed,
+        )
 
     def to_item(self) -> signer_pb.ItemError:
         """Return it as the result of one item of a batch."""
@@ -113,6 +128,36 @@ class Refusal(Exception):
 def invalid(field: str, message: str) -> Refusal:
     """Return the refusal of a field that is malformed, missing or out of range."""
     return Refusal(pb.ERROR_REASON_INVALID_FIELD, f"{field}: {message}", field=field)
+
+
+# What the rooms raise, most special first. Their messages are written to be shown.
+_OF_ROOMS: tuple[tuple[type[Exception], "pb.ErrorReason.ValueType"], ...] = (
+    (IntentRejected, pb.ERROR_REASON_TRANSACTION_MALFORMED),
+    (AuditUnavailableError, pb.ERROR_REASON_AUDIT_UNAVAILABLE),
+    (vault.PasswordRejected, pb.ERROR_REASON_PASSWORD_RULES),
+    (vault.TextInvalid, pb.ERROR_REASON_INVALID_FIELD),
+    (vault.PrivateKeyInvalid, pb.ERROR_REASON_INVALID_FIELD),
+    (vault.MnemonicInvalid, pb.ERROR_REASON_MNEMONIC_INVALID),
+    (vault.RecordRejected, pb.ERROR_REASON_RECORD_REJECTED),
+    (vault.OwnershipRejected, pb.ERROR_REASON_OWNERSHIP_REJECTED),
+    (vault.EnvelopeRejected, pb.ERROR_REASON_CREDENTIAL_REJECTED),
+    (vault.KdfBusy, pb.ERROR_REASON_KDF_BUSY),
+    (vault.MemoryUnavailable, pb.ERROR_REASON_KDF_BUSY),
+    (vault.SessionLimit, pb.ERROR_REASON_SESSION_LIMIT),
+    (vault.SessionError, pb.ERROR_REASON_SESSION_INVALID),
+)
+_BUSY_RETRY_MS = 1000
+
+
+def refusal_of(error: BaseException) -> Refusal | None:
+    """Return the refusal that an exception of the rooms stands for; None if it is not expected."""
+    if isinstance(error, Refusal):
+        return error
+    for kind, reason in _OF_ROOMS:
+        if isinstance(error, kind):
+            busy = reason == pb.ERROR_REASON_KDF_BUSY
+            return Refusal(reason, str(error), retry_delay_ms=_BUSY_RETRY_MS if busy else 0)
+    return None
 
 
 def abort(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
@@ -162,9 +207,9 @@ class _Guard:
     def __exit__(self, kind: Any, error: BaseException | None, _traceback: Any) -> None:
         if error is None or isinstance(error, GeneratorExit):
             return
-        if isinstance(error, Refusal):
-            abort(self._context, error)
-        if self._context.code() is not None:
+        if (refusal := refusal_of(error)) is not None:
+            abort(self._context, refusal)
+        if self._context.code() is not None:  # type: ignore[attr-defined] # not in the type stubs
             return  # an inner abort is on its way out
         # The type alone: the text of an unexpected exception might hold a secret.
         log.error("%s failed: %s", self._method, type(error).__name__)

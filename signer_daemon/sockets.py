@@ -44,7 +44,9 @@ def own_directory(path: Path, mode: int) -> None:
     if found.st_uid != os.geteuid():
         raise SocketError(f"{path}: owned by uid {found.st_uid}, not by {os.geteuid()}")
     if stat.S_IMODE(found.st_mode) & ~mode:
-        raise SocketError(f"{path}: mode is {stat.S_IMODE(found.st_mode):o}, at most {mode:o} allowed")
+        raise SocketError(
+            f"{path}: mode is {stat.S_IMODE(found.st_mode):o}, at most {mode:o} allowed"
+        )
 
 
 def bind(server: grpc.Server, path: Path, mode: int, group: str | None = None) -> None:

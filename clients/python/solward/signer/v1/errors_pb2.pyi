@@ -62,6 +62,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The signer failed in a way it did not expect; the audit log says more. INTERNAL."""
     ERROR_REASON_SESSION_LIMIT: _ErrorReason.ValueType  # 17
     """Too many sessions are open. RESOURCE_EXHAUSTED."""
+    ERROR_REASON_STREAM_LIMIT: _ErrorReason.ValueType  # 18
+    """Too many streams follow the audit log. RESOURCE_EXHAUSTED."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Names why a call, or one item of a batch, was refused.
@@ -112,4 +114,6 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 16
 """The signer failed in a way it did not expect; the audit log says more. INTERNAL."""
 ERROR_REASON_SESSION_LIMIT: ErrorReason.ValueType  # 17
 """Too many sessions are open. RESOURCE_EXHAUSTED."""
+ERROR_REASON_STREAM_LIMIT: ErrorReason.ValueType  # 18
+"""Too many streams follow the audit log. RESOURCE_EXHAUSTED."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -518,6 +518,7 @@ class TransactionItem(_message.Message):
     TRANSACTION_FIELD_NUMBER: _builtins.int
     WALLETS_FIELD_NUMBER: _builtins.int
     VAULT_DESTINATIONS_FIELD_NUMBER: _builtins.int
+    LOOKUP_TABLES_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
     """The caller's own name for the item, echoed; at most 64 characters."""
     transaction: _builtins.bytes
@@ -530,6 +531,10 @@ class TransactionItem(_message.Message):
     def vault_destinations(self) -> _containers.RepeatedCompositeFieldContainer[_records_pb2.OwnershipProof]:
         """Proofs for destinations that a `vault` policy must recognise."""
 
+    @_builtins.property
+    def lookup_tables(self) -> _containers.RepeatedCompositeFieldContainer[Global___LookupTable]:
+        """Contents of the lookup tables that a v0 message uses; believed only where the policy pins their hash."""
+
     def __init__(
         self,
         *,
@@ -537,14 +542,41 @@ class TransactionItem(_message.Message):
         transaction: _builtins.bytes = ...,
         wallets: _abc.Iterable[_records_pb2.WalletRecord] | None = ...,
         vault_destinations: _abc.Iterable[_records_pb2.OwnershipProof] | None = ...,
+        lookup_tables: _abc.Iterable[Global___LookupTable] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reference", b"reference", "transaction", b"transaction", "vault_destinations", b"vault_destinations", "wallets", b"wallets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lookup_tables", b"lookup_tables", "reference", b"reference", "transaction", b"transaction", "vault_destinations", b"vault_destinations", "wallets", b"wallets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TransactionItem: _TypeAlias = TransactionItem  # noqa: Y015
+
+@_typing.final
+class LookupTable(_message.Message):
+    """Is the content of an address lookup table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """The table's address."""
+    addresses: _builtins.bytes
+    """Its addresses, 32 bytes each, one after another."""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        addresses: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "addresses", b"addresses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookupTable: _TypeAlias = LookupTable  # noqa: Y015
 
 @_typing.final
 class SignTransactionsRequest(_message.Message):

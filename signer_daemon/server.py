@@ -1,0 +1,184 @@
+"""The running signer: rooms put together, two servers, an orderly end."""
+
+import logging
+import os
+import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
+from typing import Self
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from signer_daemon import hardening, policy, secrets_source, sockets
+from signer_daemon.admin_service import AdminService
+from signer_daemon.config import Config
+from signer_daemon.custody import Custody
+from signer_daemon.errors import RefusalInterceptor
+from signer_daemon.ledger import AuditLog, Meters, SystemClock
+from signer_daemon.ledger.meters import DAY_MS
+from signer_daemon.pipeline import Pipeline
+from signer_daemon.signer_service import SignerService
+from signer_daemon.trail import Trail
+from signer_daemon.vault.envelope import EnvelopeOpener
+from signer_daemon.vault.keyring import KeyRing
+from signer_daemon.vault.memory import PagePool
+from signer_daemon.vault.mnemonic import WordLists
+from signer_daemon.vault.sessions import SessionTable
+from solward.signer.v1 import admin_service_pb2_grpc, signer_service_pb2_grpc
+
+SERVICE = "solward.signer.v1.SignerService"
+REQUEST_BYTES_MAX = 8 << 20  # 10,000 records to rotate are 3.5 MB
+# With grpc's defaults 10,000 concurrent calls lost some; with these none. A slow or silent peer is cut off.
+_OPTIONS = (
+    ("grpc.max_receive_message_length", REQUEST_BYTES_MAX),
+    ("grpc.max_send_message_length", REQUEST_BYTES_MAX),
+    ("grpc.server.max_pending_requests", 100_000),
+    ("grpc.server.max_pending_requests_hard_limit", 100_000),
+    ("grpc.server_max_unrequested_time_in_server", 600),
+    ("grpc.server_handshake_timeout_ms", 3_000),
+    ("grpc.so_reuseport", 0),
+)
+_ADMIN_WORKERS = 2
+_PAGES_PER_WORKER = 8  # what the greediest call holds at once, and one to spare
+_SWEEP_S = 1.0
+_DRAIN_S = 5.0
+log = logging.getLogger("solward.signer")
+
+
+class Signer:
+    """One signer process. Use as a context manager: serving inside the block, wiped after it."""
+
+    def __init__(self, config: Config) -> None:
+        """Do everything that can fail before the first socket exists. Raises what the rooms raise."""
+        self._config = config
+        self._stack = ExitStack()
+        self._stopping = threading.Event()
+        try:
+            self._build()
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _build(self) -> None:
+        config, limits, clock = self._config, self._config.limits, SystemClock()
+        hardening.harden()
+        sockets.own_directory(config.state_dir, 0o700)
+        sockets.own_directory(config.socket_dir, 0o750)
+        sockets.own_directory(config.admin_socket_dir, 0o700)
+        locks = (
+            config.state_dir / "signer.lock",
+            config.signer_socket.with_suffix(".lock"),
+            config.admin_socket.with_suffix(".lock"),
+        )
+        for path in locks:
+            self._stack.callback(os.close, sockets.claim(path))
+        pool = PagePool((limits.workers + _ADMIN_WORKERS) * _PAGES_PER_WORKER)
+        with secrets_source.open_secrets(config.secrets, os.environ, pool) as (current, previous):
+            keyring = KeyRing(
+                pool,
+                current,
+                previous,
+                kdf_slots=limits.kdf_concurrency,
+                kdf_wait_seconds=limits.kdf_wait_ms_max / 1000,
+            )
+        self._stack.callback(keyring.close)
+        rules = policy.load(config.policy_file)
+        audit = AuditLog(config.audit_log, keyring.audit_chain_key(), clock, create=True)
+        self._stack.callback(audit.close)
+        meters = Meters(clock)
+        meters.restore(audit.recent(DAY_MS))
+        boot_id = secrets.token_bytes(16)
+        self._sessions = SessionTable(
+            lambda: clock.uptime_ms() / 1000, sessions_max=limits.sessions_max
+        )
+        self._stack.callback(self._sessions.revoke_all)
+        custody = Custody(
+            pool=pool,
+            keyring=keyring,
+            envelopes=EnvelopeOpener(keyring, boot_id, lambda: clock.wall_ms() / 1000),
+            sessions=self._sessions,
+            words=WordLists.load(),
+            session_ttl_seconds_max=limits.session_ttl_seconds_max,
+        )
+        pipeline = Pipeline(
+            pool=pool, keyring=keyring, sessions=self._sessions, meters=meters, policy=rules
+        )
+        release = _release()
+        self._signer_service = SignerService(
+            custody,
+            pipeline,
+            Trail(audit, "signer.sock"),
+            clock,
+            boot_id=boot_id,
+            version=release,
+        )
+        self._admin_service = AdminService(
+            custody, pipeline, Trail(audit, "admin.sock"), clock, version=release
+        )
+        start = Trail(audit, "signer")
+        audit.append(start.event("start", "", "ok", policy=rules.digest, key_id=keyring.key_id))
+
+    def __enter__(self) -> Self:
+        """Bind both sockets and serve; healthy means usable."""
+        try:
+            self._serve()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def _serve(self) -> None:
+        config = self._config
+        gateway_side, self._health = self._server(config.limits.workers)
+        admin_side, admin_health = self._server(_ADMIN_WORKERS)
+        signer_service_pb2_grpc.add_SignerServiceServicer_to_server(
+            self._signer_service, gateway_side
+        )
+        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(self._admin_service, admin_side)
+        sockets.bind(gateway_side, config.signer_socket, 0o660, config.socket_group)
+        self._stack.callback(config.signer_socket.unlink, missing_ok=True)
+        sockets.bind(admin_side, config.admin_socket, 0o600)
+        self._stack.callback(config.admin_socket.unlink, missing_ok=True)
+        for server, status in ((gateway_side, self._health), (admin_side, admin_health)):
+            server.start()
+            self._stack.callback(_drain, server)
+            for name in ("", SERVICE):
+                status.set(name, health_pb2.HealthCheckResponse.SERVING)
+        sweeper = threading.Thread(target=self._sweep, name="sweep", daemon=True)
+        sweeper.start()
+        self._stack.callback(sweeper.join)
+        self._stack.callback(self._stopping.set)
+        self._stack.callback(self._health.enter_graceful_shutdown)
+
+    def _server(self, workers: int) -> tuple[grpc.Server, health.HealthServicer]:
+        server = grpc.server(
+            ThreadPoolExecutor(workers, thread_name_prefix="rpc"),
+            interceptors=[RefusalInterceptor()],
+            options=_OPTIONS,
+        )
+        status = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(status, server)
+        return server, status
+
+    def _sweep(self) -> None:
+        # Expired keys are wiped when their time comes, not when somebody next asks.
+        while not self._stopping.wait(_SWEEP_S):
+            self._sessions.sweep()
+
+    def __exit__(self, *_: object) -> None:
+        """Drain, wipe, remove the sockets, release the locks."""
+        self._stack.close()
+
+
+def _drain(server: grpc.Server) -> None:
+    server.stop(_DRAIN_S).wait()
+
+
+def _release() -> str:
+    try:
+        return version("solward")
+    except PackageNotFoundError:
+        return "unpackaged"
