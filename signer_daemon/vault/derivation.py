@@ -108,6 +108,18 @@ class KeyPair:
         wipe(self._room)
 
 
+def master_node(seed: memoryview, node: memoryview) -> None:
+    """Writes the node m of a BIP39 seed (16 to 64) to `node` (64)."""
+    hmac_into(b"ed25519 seed", seed, "sha512", node)
+
+
+def hardened_child(node: memoryview, index: int, message: memoryview) -> None:
+    """Replaces `node` by its hardened child; `message` (37, its first byte zero) is scratch."""
+    message[1:33] = node[:32]
+    _UINT32.pack_into(message, 33, _HARDENED | index)
+    hmac_into(node[32:], message, "sha512", node)
+
+
 class Branch:
     """The node m/44'/501' of one master, kept on a page: a wallet costs two levels and not four."""
 
@@ -123,12 +135,10 @@ class Branch:
         # rest, the leading zero of a fresh page included, is written once.
         self._varied = page.take(37)
         self._fixed = page.take(37)
-        hmac_into(b"ed25519 seed", seed, "sha512", node)
+        master_node(seed, node)
         self.fingerprint = _fingerprint(node[:32], page)
         for level in (_PURPOSE, _SOLANA):
-            self._varied[1:33] = node[:32]
-            _UINT32.pack_into(self._varied, 33, _HARDENED | level)
-            hmac_into(node[32:], self._varied, "sha512", node)
+            hardened_child(node, level, self._varied)
         self._varied[1:33] = node[:32]
         self._chain = node[32:]
         _UINT32.pack_into(self._fixed, 33, _HARDENED)

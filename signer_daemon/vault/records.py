@@ -162,14 +162,10 @@ class SealedRecord:
         return master
 
     def _decrypt(self, kind: Kind, key: memoryview, identity: Identity, out: memoryview) -> None:
-        # On a false tag the library leaves what it decrypted in `out`: callers wipe on every error.
         if self.kind is not kind or not identity.is_well_formed:
             raise RecordRejected
         bound = f"{self.group.header(kind)}${identity.joined('$')}".encode()
-        try:
-            AESGCM(key).decrypt_into(self.nonce, self.ciphertext, bound, out)
-        except InvalidTag:
-            raise RecordRejected from None
+        open_into(key, self.nonce, self.ciphertext, bound, out)
 
 
 class Sealer:
@@ -214,6 +210,18 @@ class Sealer:
             return self.seal(plain, master.identity)
         finally:
             wipe(plain)
+
+
+def open_into(
+    key: memoryview, nonce: bytes, ciphertext: bytes, bound: bytes, out: memoryview
+) -> None:
+    """Opens AES-256-GCM to `out`; raises RecordRejected, and leaves it zero, if the tag is false."""
+    try:
+        AESGCM(key).decrypt_into(nonce, ciphertext, bound, out)
+    except InvalidTag:
+        # The library has written what it decrypted before it knew that it must not.
+        wipe(out)
+        raise RecordRejected from None
 
 
 def _counted(plain: memoryview) -> tuple[memoryview, memoryview]:
