@@ -1,4 +1,4 @@
-"""`python -m signer_daemon --config FILE`: start, say so in one line of JSON, serve until told to stop."""
+"""`python -m signer_daemon --config FILE`: start, say so in one line of JSON, serve until stopped."""
 
 import argparse
 import json
@@ -36,9 +36,9 @@ def main() -> int:
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        format="%(asctime)s %(levelname)s %(message)s",
     )
-    # Blocked here, before any thread exists, so that every thread inherits it and sigwait gets them all.
+    # Blocked before any thread exists: every thread inherits it and sigwait gets them all.
     stops = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     try:

@@ -1,4 +1,4 @@
-"""admin.sock: the calls of the operator. Secrets come in sealed to us and go out sealed to the caller."""
+"""admin.sock: the calls of the operator. Secrets come in sealed to us, go out sealed to the caller."""
 
 from contextlib import ExitStack
 from pathlib import Path

@@ -54,7 +54,7 @@ def wallet_identity(field: str, wallet: "pb.WalletRecord | pb.OwnershipProof") -
 
 
 def sealed(text: str, kind: Kind) -> SealedRecord:
-    """Parse a sealed record of one kind. Raises RecordRejected, as a record that does not open does."""
+    """Parse a sealed record of one kind. Raises RecordRejected, as if it did not open."""
     record = SealedRecord.parse(text)
     if record.kind is not kind:
         raise RecordRejected

@@ -1,4 +1,4 @@
-"""The signer's configuration: one strict TOML file. An unknown key is fatal, and so is a missing file.
+"""The signer's configuration: one strict TOML file. An unknown key is fatal; so is a missing file.
 
 state_dir         = "/var/lib/solward"        # audit log and lock; 0700
 socket_dir        = "/run/solward/signer"     # signer.sock, 0660, for the gateway's group

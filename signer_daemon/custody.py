@@ -1,6 +1,7 @@
 """Making, sealing and unlocking keys: everything the signer does with a password.
 
-Each method is one call of the contract: check, open, work on locked pages, write the audit record, answer.
+Each method is one call of the contract: check, open, work on locked pages, write the audit record,
+answer.
 """
 
 from collections.abc import Iterator
@@ -91,7 +92,7 @@ class Custody:
     def derive(
         self, request: pb.DeriveWalletsRequest, trail: Trail
     ) -> Iterator[pb.DeriveWalletsResponse]:
-        """Derive a range under the master's own key group, so that one scrypt run unlocks all of it."""
+        """Derive a range under the master's own key group: one scrypt run then unlocks all of it."""
         request_id = checks.request_id(request.request_id)
         first, count = request.first_index, request.count
         checks.in_range("count", count, 1, WALLETS_MAX)
@@ -157,7 +158,7 @@ class Custody:
     def open_session(
         self, request: pb.OpenSessionRequest, trail: Trail, now_ms: int
     ) -> pb.OpenSessionResponse:
-        """Prove a password on one wallet of each key group; keep their wallet keys for purpose SIGN."""
+        """Prove a password on one wallet of each key group; keep their keys for purpose SIGN."""
         request_id = checks.request_id(request.request_id)
         purposes = (pb.OpenSessionRequest.PURPOSE_SIGN, pb.OpenSessionRequest.PURPOSE_VERIFY)
         checks.one_of("purpose", request.purpose, purposes)
@@ -208,7 +209,7 @@ class Custody:
                     yield keys
 
     def rotate(self, request: pb.RotateRecordsRequest, trail: Trail) -> pb.RotateRecordsResponse:
-        """Seal records of one key group again, under a new password, a new salt and the current keys."""
+        """Seal records of one key group again: new password, new salt, current keys."""
         request_id = checks.request_id(request.request_id)
         checks.in_range("masters", len(request.masters), 0, MASTERS_MAX)
         checks.in_range("wallets", len(request.wallets), 0, WALLETS_MAX)

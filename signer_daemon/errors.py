@@ -2,8 +2,8 @@
 
     Exception
     ├── Refusal              a request is refused; carries an ErrorReason, safe to send
-    └── (of the rooms)       VaultError, IntentRejected, AuditUnavailable, ...: pipeline and services turn
-                             each into a Refusal; what none of them knows becomes INTERNAL
+    └── (of the rooms)       VaultError, IntentRejected, AuditUnavailableError: `refusal_of` turns each
+                             into a Refusal; what it does not know becomes INTERNAL
 
 Nothing from an exception that was not expected is ever sent: its text might hold a secret.
 """
@@ -102,7 +102,7 @@ class Refusal(Exception):
         )
 
     def to_status(self) -> status_pb2.Status:
-        """Return it as google.rpc.Status with ErrorInfo, and BadRequest or RetryInfo where they fit."""
+        """Return google.rpc.Status with ErrorInfo, and BadRequest or RetryInfo where they fit."""
         metadata = {"signed": self.signed, "field": self.field, "rule": self.rule}
         details: list[Any] = [
             error_details_pb2.ErrorInfo(
@@ -168,7 +168,7 @@ def abort(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
 
 
 class RefusalInterceptor(grpc.ServerInterceptor):
-    """Turns what a servicer raises into a status: a Refusal as it is, anything else as bare INTERNAL."""
+    """Turns what a servicer raises into a status: a refusal as it is, the rest as bare INTERNAL."""
 
     def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Wrap the handler of a unary or response-streaming call."""
@@ -204,7 +204,7 @@ class _Guard:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: Any, error: BaseException | None, _traceback: Any) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if error is None or isinstance(error, GeneratorExit):
             return
         if (refusal := refusal_of(error)) is not None:

@@ -3,8 +3,8 @@
     parse exact bytes -> who may -> policy -> rate limit -> audit record durable
         -> open key -> sign -> wipe -> answer
 
-A batch walks it together, so that one fdatasync serves all of its items; each item still gets its own
-verdict, in order, and is signed by all its wallets or by none.
+A batch walks it together, so that one fdatasync serves all of its items; each item still gets its
+own verdict, in order, and is signed by all its wallets or by none.
 """
 
 import hashlib
@@ -212,7 +212,7 @@ class Pipeline:
     def _identities(
         self, where: str, item: pb.TransactionItem, transaction: ParsedTransaction
     ) -> list[Identity]:
-        """Return who is to sign, each proven by its ownership tag and asked for by the transaction."""
+        """Return who is to sign: proven by ownership tag, and asked for by the transaction."""
         identities = []
         for at, wallet in enumerate(item.wallets):
             field = f"{where}.wallets[{at}]"
@@ -252,8 +252,8 @@ class Pipeline:
             self._proven(f"{where}.vault_destinations[{at}]", proof)
             for at, proof in enumerate(item.vault_destinations)
         ]
-        # Derived wallets only: anyone who reaches signer.sock can have a key of their own sealed, and it
-        # must not become a place that `vault` lets money go to.
+        # Derived wallets only: anyone who reaches signer.sock can have a key of their own sealed,
+        # and it must not become a place that `vault` lets money go to.
         vault = {
             proof.address for proof in (*proofs, *identities) if proof.derivation_index != IMPORTED
         }

@@ -1,8 +1,8 @@
 """Where ENCRYPTION_KEY and MASTER_PASSWORD come from, and how they leave no copy behind.
 
 Each has exactly one source: a file named in the configuration, a systemd credential
-($CREDENTIALS_DIRECTORY/NAME), a file named by NAME_FILE, or NAME in the environment. Two sources are
-refused: guessing which one the operator meant could seal records under the wrong key.
+($CREDENTIALS_DIRECTORY/NAME), a file named by NAME_FILE, or NAME in the environment. Two sources
+are refused: guessing which one the operator meant could seal records under the wrong key.
 """
 
 import binascii

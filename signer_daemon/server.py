@@ -31,7 +31,7 @@ from solward.signer.v1 import admin_service_pb2_grpc, signer_service_pb2_grpc
 
 SERVICE = "solward.signer.v1.SignerService"
 REQUEST_BYTES_MAX = 8 << 20  # 10,000 records to rotate are 3.5 MB
-# With grpc's defaults 10,000 concurrent calls lost some; with these none. A slow or silent peer is cut off.
+# With grpc's defaults 10,000 concurrent calls lost some; with these none. A silent peer is cut off.
 _OPTIONS = (
     ("grpc.max_receive_message_length", REQUEST_BYTES_MAX),
     ("grpc.max_send_message_length", REQUEST_BYTES_MAX),
@@ -52,7 +52,7 @@ class Signer:
     """One signer process. Use as a context manager: serving inside the block, wiped after it."""
 
     def __init__(self, config: Config) -> None:
-        """Do everything that can fail before the first socket exists. Raises what the rooms raise."""
+        """Do all that can fail before the first socket exists. Raises what the rooms raise."""
         self._config = config
         self._stack = ExitStack()
         self._stopping = threading.Event()

@@ -1,4 +1,4 @@
-"""signer.sock: the calls that the gateway may make. Thin: each hands over to custody or pipeline."""
+"""signer.sock: the calls that the gateway may make. Each hands over to custody or pipeline."""
 
 import threading
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """Sockets and lock files: who may connect, and that there is only one of us.
 
-grpc's local credentials do not check the peer's uid (grpc/grpc#28755) and Python has no way to ask, so
-the file system decides: one socket for each role, in a directory of its own, created under a umask (a
-chmod after bind would leave a window).
+grpc's local credentials do not check the peer's uid (grpc/grpc#28755) and Python has no way to ask,
+so the file system decides: one socket for each role, in a directory of its own, created under a
+umask (a chmod after bind would leave a window).
 """
 
 import fcntl
