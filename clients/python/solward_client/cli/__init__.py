@@ -1,6 +1,6 @@
 """The `solward` command."""
 
-import sys
+import argparse
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -15,13 +15,18 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _FACTS = ("reason", "domain", "field", "rule", "retry_delay_ms")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 refused or failed, 2 wrong usage."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser with every command."""
     parser = root_parser(version("solward"))
     root = Group(parser)
     for module in (masters, wallets, signing, balances, distributions, operator):
         module.add(root)
-    options = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 refused or failed, 2 wrong usage."""
+    options = build_parser().parse_args(argv)
     output = Output(as_json=bool(options.as_json))
     try:
         return int(options.handler(Context(options, output)))
@@ -35,7 +40,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         output.error("interrupted")
         return INTERRUPTED
-
-
-if __name__ == "__main__":
-    sys.exit(main())
