@@ -1,7 +1,8 @@
 """The append-only audit log: a record is on the disk before `append` returns, or it raises.
 
-Group commit: callers queue their events; whoever gets the pen writes everybody's with one write and
-one fdatasync, the rest find theirs done. One writer, no thread of its own to start, stop or lose.
+Group commit: callers queue their events; the one who finds nobody writing writes everybody's with
+one write and one fdatasync, wakes them, and hands the pen to the first who queued meanwhile. So
+there is one writer at a time, and no thread of its own to start, stop or lose.
 
 A failed write (a full disk gives a short one first) is cut off again, so the file always ends
 with the last record that was promised; nothing more is taken until the cut succeeds. When space
@@ -42,12 +43,14 @@ class AuditUnavailableError(Exception):
 class _Ticket:
     """One caller's events, and what became of them."""
 
-    __slots__ = ("error", "events", "first_seq")
+    __slots__ = ("error", "events", "first_seq", "turn")
 
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = events
         self.first_seq = -1
         self.error: Exception | None = None
+        self.turn = threading.Lock()  # released when done, or when it is this caller's to write
+        self.turn.acquire()
 
     @property
     def is_done(self) -> bool:
@@ -69,6 +72,7 @@ class AuditLog:
         self._clock = clock
         self._queue: list[_Ticket] = []
         self._queue_lock = threading.Lock()
+        self._writing = False  # somebody holds the pen, or has been handed it
         self._pen = threading.Lock()
         self._grown = threading.Condition()
         flags = _FLAGS | (os.O_CREAT if create else 0)
@@ -113,14 +117,27 @@ class AuditLog:
         ticket = _Ticket(events)
         with self._queue_lock:
             self._queue.append(ticket)
-        with self._pen:
-            if not ticket.is_done:
-                with self._queue_lock:
-                    batch, self._queue = self._queue, []
-                self._commit(batch)
+            must_wait, self._writing = self._writing, True
+        if must_wait:
+            ticket.turn.acquire()
+        if not ticket.is_done:
+            self._write_queue()
         if ticket.error is not None:
             raise ticket.error
         return list(range(ticket.first_seq, ticket.first_seq + len(events)))
+
+    def _write_queue(self) -> None:
+        with self._queue_lock:
+            batch, self._queue = self._queue, []
+        try:
+            with self._pen:
+                self._commit(batch)
+        finally:
+            with self._queue_lock:
+                heir = self._queue[0] if self._queue else None
+                self._writing = heir is not None
+            for ticket in [heir, *batch] if heir else batch:
+                ticket.turn.release()
 
     def _commit(self, batch: list[_Ticket]) -> None:
         failure: Exception = AuditUnavailableError("the writer was interrupted")

@@ -1,0 +1,284 @@
+"""Every decoded instruction: who consents, what moves, to whom; and what must not be decoded."""
+
+import struct
+
+import pytest
+from solders.instruction import AccountMeta, Instruction
+from solders.pubkey import Pubkey
+
+from signer_daemon.intent import Effect, Intent, Kind, parse_transaction, read_intent
+from signer_daemon.intent.instructions import ROLES, TABLES
+from tests.intent import world as w
+
+ME, SIBLING, STRANGER = w.key(1), w.key(2), w.key(3)
+OUT, MINT, ACCOUNT = (w.key(n).pubkey() for n in (4, 5, 8))
+ALL = [ME, SIBLING, STRANGER]
+RENT = 2_282_880
+ME_KEY, OUT_KEY = ME.pubkey(), OUT
+Q = struct.pack
+
+
+def intent_of(*instructions: Instruction, version: int = -1, priority_fee: int | None = None) -> Intent:
+    """The intent of a transaction that the stranger pays for."""
+    data = w.wire(instructions, STRANGER, ALL, version=version, priority_fee=priority_fee)
+    return read_intent(parse_transaction(data).message, RENT)
+
+
+def effects_of(instruction: Instruction) -> list[tuple[Kind, str, set[str], str | None, int | None]]:
+    """The essentials of each effect of one instruction."""
+    return [
+        (e.kind, e.role, set(e.authorities), e.destination, e.amount)
+        for e in intent_of(instruction).effects
+    ]
+
+
+def names(*keys: Pubkey) -> set[str]:
+    """Addresses as text."""
+    return {str(key) for key in keys}
+
+
+def token(data: bytes, *keys: Pubkey, program: Pubkey = w.TOKEN) -> Instruction:
+    """A token instruction that our wallet signs."""
+    return Instruction(program, data, w.meta(*keys, signers=[ME_KEY]))
+
+
+SEED = w.seeded(b"s")
+CASES: list[tuple[Instruction, Kind, str, Pubkey | None, int | None]] = [
+    (w.transfer(ME_KEY, OUT, 7), Kind.LAMPORTS, "system/transfer", OUT, 7),
+    (
+        w.system(3, bytes(ME_KEY) + SEED + Q("<QQ", 7, 0) + bytes(OUT), w.meta(ME_KEY, ACCOUNT, signers=[ME_KEY])),
+        Kind.LAMPORTS, "system/createAccountWithSeed", ACCOUNT, 7,
+    ),
+    (
+        w.system(11, Q("<Q", 7) + SEED + bytes(w.SYSTEM), w.meta(ACCOUNT, ME_KEY, OUT, signers=[ME_KEY])),
+        Kind.LAMPORTS, "system/transferWithSeed", OUT, 7,
+    ),
+    (w.system(1, bytes(OUT), w.meta(ME_KEY, signers=[ME_KEY])), Kind.AUTHORITY, "system/assign", OUT, None),
+    (w.system(8, Q("<Q", 80), w.meta(ME_KEY, signers=[ME_KEY])), Kind.AUTHORITY, "system/allocate", None, None),
+    (
+        w.system(9, bytes(ME_KEY) + SEED + Q("<Q", 7) + bytes(OUT), w.meta(ACCOUNT, ME_KEY, signers=[ME_KEY])),
+        Kind.AUTHORITY, "system/allocateWithSeed", OUT, None,
+    ),
+    (
+        w.system(10, bytes(ME_KEY) + SEED + bytes(OUT), w.meta(ACCOUNT, ME_KEY, signers=[ME_KEY])),
+        Kind.AUTHORITY, "system/assignWithSeed", OUT, None,
+    ),
+    (
+        w.system(4, b"", w.meta(ACCOUNT, w.RECENT_BLOCKHASHES, ME_KEY, signers=[ME_KEY])),
+        Kind.AUTHORITY, "system/advanceNonce", None, None,
+    ),
+    (
+        w.system(5, Q("<Q", 7), w.meta(ACCOUNT, OUT, w.RECENT_BLOCKHASHES, w.RENT, ME_KEY, signers=[ME_KEY])),
+        Kind.LAMPORTS, "system/withdrawNonce", OUT, 7,
+    ),
+    (
+        w.system(7, bytes(OUT), w.meta(ACCOUNT, ME_KEY, signers=[ME_KEY])),
+        Kind.AUTHORITY, "system/authorizeNonce", OUT, None,
+    ),
+    (token(b"\3" + Q("<Q", 7), ACCOUNT, OUT, ME_KEY), Kind.TOKENS, "token/transfer", OUT, 7),
+    (token(b"\x0c" + Q("<QB", 7, 6), ACCOUNT, MINT, OUT, ME_KEY), Kind.TOKENS, "token/transferChecked", OUT, 7),
+    (token(b"\4" + Q("<Q", 7), ACCOUNT, OUT, ME_KEY), Kind.TOKENS, "token/approve", OUT, 7),
+    (token(b"\x0d" + Q("<QB", 7, 6), ACCOUNT, MINT, OUT, ME_KEY), Kind.TOKENS, "token/approveChecked", OUT, 7),
+    (token(b"\5", ACCOUNT, ME_KEY), Kind.HARMLESS, "token/revoke", None, None),
+    (token(b"\6\2\1" + bytes(OUT), ACCOUNT, ME_KEY), Kind.AUTHORITY, "token/setAuthority", OUT, None),
+    (token(b"\6\3\0", ACCOUNT, ME_KEY), Kind.AUTHORITY, "token/setAuthority", None, None),
+    (token(b"\7" + Q("<Q", 7), MINT, OUT, ME_KEY), Kind.TOKENS, "token/mintTo", OUT, 7),
+    (token(b"\x0e" + Q("<QB", 7, 6), MINT, OUT, ME_KEY), Kind.TOKENS, "token/mintToChecked", OUT, 7),
+    (token(b"\x08" + Q("<Q", 7), ACCOUNT, MINT, ME_KEY), Kind.TOKENS, "token/burn", None, 7),
+    (token(b"\x0f" + Q("<QB", 7, 6), ACCOUNT, MINT, ME_KEY), Kind.TOKENS, "token/burnChecked", None, 7),
+    (token(b"\x09", ACCOUNT, OUT, ME_KEY), Kind.SWEEP, "token/closeAccount", OUT, None),
+    (token(b"\x26", ACCOUNT, OUT, ME_KEY), Kind.SWEEP, "token/withdrawExcessLamports", OUT, None),
+    (token(b"\x0a", ACCOUNT, MINT, ME_KEY), Kind.AUTHORITY, "token/freezeAccount", None, None),
+    (token(b"\x0b", ACCOUNT, MINT, ME_KEY), Kind.AUTHORITY, "token/thawAccount", None, None),
+    (
+        token(b"\x1a\1" + Q("<QBQ", 7, 6, 1), ACCOUNT, MINT, OUT, ME_KEY, program=w.TOKEN_2022),
+        Kind.TOKENS, "token-2022/transferCheckedWithFee", OUT, 7,
+    ),
+    (
+        token(b"\x1a\3\0", MINT, OUT, ME_KEY, program=w.TOKEN_2022),
+        Kind.TOKENS, "token-2022/transferFeeExtension", None, None,
+    ),
+    (
+        token(b"\x1d\7\0", ACCOUNT, ME_KEY, w.SYSTEM, program=w.TOKEN_2022),
+        Kind.LAMPORTS, "token-2022/reallocate", None, None,
+    ),
+    (
+        token(b"\x22\1", ACCOUNT, ME_KEY, program=w.TOKEN_2022),
+        Kind.AUTHORITY, "token-2022/cpiGuardExtension", None, None,
+    ),
+    (w.create_ata(ME_KEY, OUT, MINT), Kind.LAMPORTS, "associated-token/createIdempotent", OUT, RENT),
+    (w.create_ata(ME_KEY, OUT, MINT, data=b""), Kind.LAMPORTS, "associated-token/create", OUT, RENT),
+    (w.create_ata(ME_KEY, OUT, MINT, data=b"\0"), Kind.LAMPORTS, "associated-token/create", OUT, RENT),
+    (
+        Instruction(w.ATA, b"\2", w.meta(ACCOUNT, MINT, OUT, w.NATIVE, w.RENT, ME_KEY, w.TOKEN, signers=[ME_KEY])),
+        Kind.AUTHORITY, "associated-token/recoverNested", ME_KEY, None,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[2])
+def test_effect_names_consent_amount_and_recipient(
+    case: tuple[Instruction, Kind, str, Pubkey | None, int | None],
+) -> None:
+    """Each instruction that our wallet signs is one effect, with the recipient in the right place."""
+    instruction, kind, role, to, amount = case
+    expected = (kind, role, names(ME_KEY), None if to is None else str(to), amount)
+    assert [expected] == effects_of(instruction)
+
+
+def test_create_account_pays_and_hands_over() -> None:
+    """The funder's lamports go to the new account; the new account's own owner is given away."""
+    sibling = SIBLING.pubkey()
+    data = Q("<QQ", 7, 0) + bytes(OUT)
+    instruction = w.system(0, data, w.meta(ME_KEY, sibling, signers=[ME_KEY, sibling]))
+    assert effects_of(instruction) == [
+        (Kind.LAMPORTS, "system/createAccount", names(ME_KEY), str(sibling), 7),
+        (Kind.AUTHORITY, "system/assign", names(sibling), str(OUT), None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("instruction", "role"),
+    [
+        (w.system(6, bytes(OUT), w.meta(ME_KEY, w.RECENT_BLOCKHASHES, w.RENT)), "initializeNonce"),
+        (w.system(12, b"", w.meta(ACCOUNT)), "upgradeNonce"),
+    ],
+)
+def test_effects_without_consent_are_kept(instruction: Instruction, role: str) -> None:
+    """Instructions that need no signature are effects all the same: they can prepare a theft."""
+    ((kind, name, consent, _, _),) = effects_of(instruction)
+    assert (kind, name, consent) == (Kind.AUTHORITY, f"system/{role}", set())
+
+
+def test_a_nonce_authority_is_found_anywhere_in_the_accounts() -> None:
+    """The nonce instructions accept any signer they are given: so consent is not read by position."""
+    others = w.meta(ACCOUNT, OUT, w.RECENT_BLOCKHASHES, w.RENT, MINT, ME_KEY, signers=[ME_KEY])
+    ((_, _, consent, _, amount),) = effects_of(w.system(5, Q("<Q", 9), others))
+    assert (consent, amount) == (names(ME_KEY), 9)
+
+
+def test_a_multisig_members_consent_counts() -> None:
+    """Behind a token multisig stand its signers: each of them consents."""
+    keys = w.meta(ACCOUNT, OUT, MINT, ME_KEY, SIBLING.pubkey(), signers=[ME_KEY, SIBLING.pubkey()])
+    ((_, _, consent, _, _),) = effects_of(Instruction(w.TOKEN, b"\3" + Q("<Q", 7), keys))
+    assert consent == names(ME_KEY, SIBLING.pubkey())
+
+
+def test_a_signer_that_only_receives_does_not_pay() -> None:
+    """A transfer is charged to its source, though the recipient signs the transaction too."""
+    intent = intent_of(w.transfer(STRANGER.pubkey(), ME_KEY, 5), w.transfer(ME_KEY, OUT, 1))
+    assert intent.lamports_out_max(str(ME_KEY)) == 1
+
+
+# An extension's data is trusted as a whole or not at all: it has no exact shape here.
+EXACT = [case for case in CASES if "Extension" not in case[2] and "reallocate" not in case[2]]
+
+
+@pytest.mark.parametrize("case", EXACT, ids=lambda case: case[2])
+def test_a_byte_more_or_an_account_less_is_another_instruction(
+    case: tuple[Instruction, Kind, str, Pubkey | None, int | None],
+) -> None:
+    """Programs tolerate trailing data; this judge does not take it for the instruction it begins
+    with, nor what lacks accounts."""
+    instruction, _, role, _, _ = case
+    program, data, metas = instruction.program_id, bytes(instruction.data), instruction.accounts
+    for wrong in (data + b"\7", data + bytes(30)):
+        assert role not in {effect[1] for effect in effects_of(Instruction(program, wrong, metas))}
+    assert effects_of(Instruction(program, data, []))[0][0] is Kind.UNDECODED
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        Instruction(w.TOKEN, b"\xff" + bytes(20), w.meta(ACCOUNT, OUT, ME_KEY, signers=[ME_KEY])),
+        Instruction(w.TOKEN, b"\x2d", w.meta(ACCOUNT, OUT, ME_KEY, signers=[ME_KEY])),
+        w.system(13, Q("<QQ", 0, 0) + bytes(OUT), w.meta(ME_KEY, signers=[ME_KEY])),
+        Instruction(w.key(99).pubkey(), b"swap", w.meta(ME_KEY, signers=[ME_KEY])),
+        Instruction(w.BUDGET, b"\0" + bytes(8), []),
+    ],
+    ids=["p-token batch", "unwrapLamports", "createAccountAllowPrefund", "unknown program", "budget"],
+)
+def test_unknown_instructions_are_undecoded_effects(instruction: Instruction) -> None:
+    """What no table describes is an effect of its own kind, with every signer it could use."""
+    (effect,) = intent_of(instruction).effects
+    signers = {str(m.pubkey) for m in instruction.accounts if m.is_signer}
+    assert (effect.kind, set(effect.authorities)) == (Kind.UNDECODED, signers)
+
+
+def test_ata_must_be_the_derived_one() -> None:
+    """An ATA instruction whose account, token program or owner does not fit is undecoded."""
+    good = w.create_ata(ME_KEY, OUT, MINT)
+    for place, other in ((1, ACCOUNT), (2, ACCOUNT), (3, ACCOUNT), (5, w.SYSTEM), (5, w.MEMO)):
+        metas = list(good.accounts)
+        metas[place] = AccountMeta(other, is_signer=False, is_writable=True)
+        (effect,) = intent_of(Instruction(w.ATA, b"\1", metas)).effects
+        assert effect.kind is Kind.UNDECODED
+
+
+def test_every_transfer_of_a_transaction_counts() -> None:
+    """Not only the first: the sum over all, the same again, and what hides between memos."""
+    ixs = [w.transfer(ME_KEY, OUT, 2**40 + n) for n in range(3)]
+    memo = Instruction(w.MEMO, b"hello", [])
+    expected = sum(2**40 + n for n in range(3)) + 2**40
+    assert expected == intent_of(ixs[0], memo, ixs[1], ixs[0], ixs[2]).lamports_out_max(str(ME_KEY))
+
+
+def test_wrapped_sol_counts_as_lamports() -> None:
+    """A checked transfer of the native mint is lamports leaving, whatever it is called."""
+    instruction = token(b"\x0c" + Q("<QB", 7, 9), ACCOUNT, w.NATIVE, OUT, ME_KEY)
+    assert intent_of(instruction).lamports_out_max(str(ME_KEY)) == 7
+
+
+def test_unknown_amounts_leave_no_bound() -> None:
+    """Rent that only the chain knows makes the whole outflow unknown, not zero."""
+    instruction = token(b"\x1d\7\0", ACCOUNT, ME_KEY, w.SYSTEM, program=w.TOKEN_2022)
+    assert intent_of(instruction, w.transfer(ME_KEY, OUT, 5)).lamports_out_max(str(ME_KEY)) is None
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        ([], 0),
+        ([w.price(1_000_000), w.limit(300)], 300),
+        ([w.price(1), w.limit(1)], 1),  # rounded up
+        ([w.price(3), w.limit(1_000_000)], 3),
+        ([w.price(1_000_000)], 400_000),  # two instructions, 200,000 units each at most
+        ([w.price(1_000_000), w.limit(2**32 - 1)], 1_400_000),  # clamped by the runtime
+        ([w.price(2**64 - 1), w.limit(1_400_000)], (2**64 - 1) * 14 // 10),
+        ([w.price(5_000_000), w.price(1), w.limit(10), w.limit(1_000_000)], 5_000_000),
+    ],
+)
+def test_priority_fee_is_price_times_limit(budget: list[Instruction], expected: int) -> None:
+    """ceil(price * limit / 10^6), with the largest limit the runtime could assume, no overflow."""
+    intent = intent_of(*budget, w.transfer(ME_KEY, OUT, 1))
+    assert expected == intent.priority_fee_lamports
+
+
+def test_v1_pays_what_its_configuration_says() -> None:
+    """v1's fee is total lamports, and compute budget instructions change nothing."""
+    ixs = [w.price(10**9), w.limit(10**6), w.transfer(ME_KEY, OUT, 1)]
+    assert intent_of(*ixs, version=1, priority_fee=123).priority_fee_lamports == 123
+    assert intent_of(*ixs, version=1).priority_fee_lamports == 0
+
+
+def test_fees_are_the_fee_payers() -> None:
+    """Base fee of all signatures and priority fee are charged to the payer and to nobody else."""
+    intent = intent_of(w.price(10**6), w.limit(77), w.transfer(ME_KEY, OUT, 1))
+    assert intent.lamports_out_max(str(STRANGER.pubkey())) == 2 * 5000 + 77
+    assert intent.lamports_out_max(str(ME_KEY)) == 1
+
+
+def test_effects_read_as_one_line_each() -> None:
+    """The dry run prints effects: one line, with amount, consent and recipient, no line break."""
+    intent = intent_of(w.transfer(ME_KEY, OUT, 7))
+    assert str(intent.effects[0]) == f"0: system/transfer lamports 7 by {ME_KEY} to {OUT}"
+    assert "unknown amount" in str(Effect(Kind.TOKENS, "token/x", 0))
+
+
+def test_roles_are_unique_and_agree_on_sensitivity() -> None:
+    """No two rows of a program share a name but differ in what a policy must say."""
+    for program, table in TABLES.items():
+        by_name = {}
+        for row in table.values():
+            assert by_name.setdefault(row.name, row.sensitive) == row.sensitive, program
+    assert sum(ROLES.values()) > 30
