@@ -11,7 +11,8 @@
     ├── OutOfRangeError               the result would not fit (u64)
     ├── StoreUnavailableError         the database cannot be reached, timed out or refused the work
     ├── SignerUnavailableError        the signer cannot be reached
-    └── ChainUnavailableError         no RPC endpoint gave an answer that can be believed
+    ├── ChainUnavailableError         no RPC endpoint gave an answer that can be believed
+    └── TransactionRejectedError      the RPC node refused a transaction (it may land all the same)
 
 Every error has a `reason`, a name of gateway.v1.ErrorReason without its prefix.
 Messages are safe to show: they hold no secret and nothing of a sealed record.
@@ -103,3 +104,9 @@ class ChainUnavailableError(GatewayError):
     """No RPC endpoint gave an answer that can be believed."""
 
     default_reason = "RPC_UNAVAILABLE"
+
+
+class TransactionRejectedError(GatewayError):
+    """The RPC node refused the transaction. Other nodes may not, so it may land all the same."""
+
+    default_reason = "TRANSACTION_REJECTED"

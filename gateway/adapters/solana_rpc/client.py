@@ -1,0 +1,265 @@
+"""The cluster through JSON-RPC: gateway.domain.chain.Chain."""
+
+import asyncio
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
+
+from gateway.adapters.solana_rpc import wire
+from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError, shorten
+from gateway.adapters.solana_rpc.pool import RpcPool
+from gateway.domain.addresses import encode_base58
+from gateway.domain.chain import (
+    Account,
+    AccountsReading,
+    BalanceReading,
+    Blockhash,
+    Commitment,
+    LandedTransaction,
+    PrioritizationFee,
+    SignatureReading,
+    SignatureStatus,
+    Simulation,
+)
+from gateway.domain.errors import TransactionRejectedError
+
+ACCOUNTS_PER_CALL_MAX: Final = 100
+SIGNATURES_PER_CALL_MAX: Final = 256
+_MAX_TRANSACTION_VERSION: Final = 1
+
+
+class SolanaRpc:
+    """Typed calls over a pool of endpoints. Errors are RpcError, which is ChainUnavailableError."""
+
+    def __init__(self, pool: RpcPool) -> None:
+        self._pool = pool
+
+    async def close(self) -> None:
+        """Closes the pool."""
+        await self._pool.close()
+
+    def describe(self) -> Mapping[str, str]:
+        """Returns what an operator may see of the endpoints."""
+        return self._pool.describe()
+
+    async def get_balances(
+        self, addresses: Sequence[str], commitment: Commitment = "confirmed"
+    ) -> list[BalanceReading]:
+        """Reads balances, 100 a call; what the endpoint allows at once runs at once.
+
+        Never raises RpcError: a call that fails marks its hundred, the others keep their values.
+        """
+
+        async def read(chunk: Sequence[str]) -> list[BalanceReading]:
+            try:
+                reading = await self.get_accounts(chunk, commitment, data_slice=(0, 0))
+            except RpcError as error:
+                return [BalanceReading(address, 0, 0, error.reason) for address in chunk]
+            return [
+                BalanceReading(address, account.lamports if account else 0, reading.context_slot)
+                for address, account in zip(chunk, reading.accounts, strict=True)
+            ]
+
+        starts = range(0, len(addresses), ACCOUNTS_PER_CALL_MAX)
+        chunks = [addresses[start : start + ACCOUNTS_PER_CALL_MAX] for start in starts]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(read(chunk)) for chunk in chunks]
+        return [balance for task in tasks for balance in task.result()]
+
+    async def get_balance(
+        self, address: str, commitment: Commitment = "confirmed"
+    ) -> BalanceReading:
+        """Reads one balance; a missing account holds 0."""
+        answer = await self._pool.read(
+            "getBalance",
+            [address, {"commitment": commitment}],
+            wire.InContext[wire.Unsigned],
+        )
+        return BalanceReading(address, answer.value, answer.context.slot)
+
+    async def get_accounts(
+        self,
+        addresses: Sequence[str],
+        commitment: Commitment = "confirmed",
+        data_slice: tuple[int, int] | None = None,
+    ) -> AccountsReading:
+        """Reads up to 100 accounts at one slot; `data_slice` is (offset, length)."""
+        _require_at_most(addresses, ACCOUNTS_PER_CALL_MAX)
+        options: dict[str, object] = {"commitment": commitment, "encoding": "base64"}
+        if data_slice is not None:
+            options["dataSlice"] = {"offset": data_slice[0], "length": data_slice[1]}
+        answer = await self._pool.read(
+            "getMultipleAccounts",
+            [addresses, options],
+            wire.InContext[list[wire.AccountWire | None]],
+            lambda found: _require_length(found.value, addresses),
+        )
+        accounts = [
+            Account(found.lamports, found.owner, found.executable, found.data[0]) if found else None
+            for found in answer.value
+        ]
+        return AccountsReading(answer.context.slot, accounts)
+
+    async def get_rent_exempt_lamports(self, data_bytes: int) -> int:
+        """Returns the least an account with `data_bytes` of data must hold, in lamports."""
+        return await self._integer("getMinimumBalanceForRentExemption", [data_bytes])
+
+    async def get_latest_blockhash(self, commitment: Commitment = "confirmed") -> Blockhash:
+        """Returns a blockhash to sign with, and until which block height it is good."""
+        answer = await self._pool.read(
+            "getLatestBlockhash",
+            [{"commitment": commitment}],
+            wire.InContext[wire.BlockhashWire],
+        )
+        found = answer.value
+        return Blockhash(found.blockhash, found.last_valid_block_height, answer.context.slot)
+
+    async def get_block_height(self, commitment: Commitment = "finalized") -> int:
+        """Returns the block height. Expiry is judged by the finalized one only."""
+        return await self._integer("getBlockHeight", [{"commitment": commitment}])
+
+    async def get_slot(self, commitment: Commitment = "confirmed") -> int:
+        """Returns the slot."""
+        return await self._integer("getSlot", [{"commitment": commitment}])
+
+    async def get_signature_statuses(
+        self, signatures: Sequence[str], *, search_history: bool
+    ) -> SignatureReading:
+        """Returns the statuses of up to 256 transactions, None where the node knows of none.
+
+        A status without a level counts as processed, the least it can be.
+        """
+        _require_at_most(signatures, SIGNATURES_PER_CALL_MAX)
+        answer = await self._pool.read(
+            "getSignatureStatuses",
+            [signatures, {"searchTransactionHistory": search_history}],
+            wire.InContext[list[wire.StatusWire | None]],
+            lambda found: _require_length(found.value, signatures),
+        )
+        statuses = [
+            SignatureStatus(found.slot, found.confirmation_status or "processed", _error(found.err))
+            if found
+            else None
+            for found in answer.value
+        ]
+        return SignatureReading(answer.context.slot, statuses)
+
+    async def send_transaction(self, wire_bytes: bytes, *, skip_preflight: bool) -> str:
+        """Sends signed bytes once, without the node's own retries; returns the signature.
+
+        Raises TransactionRejectedError if the node refused it, RpcError otherwise. Either way, and
+        also if the answer is lost, the transaction may land.
+        """
+        options = {
+            "encoding": "base64",
+            "skipPreflight": skip_preflight,
+            "preflightCommitment": "confirmed",
+            "maxRetries": 0,
+        }
+        encoded = base64.b64encode(wire_bytes).decode()
+        try:
+            answer = await self._pool.write("sendTransaction", [encoded, options], str)
+        except RpcNodeError as error:
+            if error.is_passing:
+                raise
+            raise TransactionRejectedError(error.message) from error
+        if answer != first_signature(wire_bytes):
+            name = ", ".join(self.describe().values())
+            raise RpcError(name, "malformed", "answered with the signature of something else")
+        return answer
+
+    async def get_fee_for_message(self, message: bytes) -> int | None:
+        """Returns what a message costs in lamports, None if its blockhash is too old."""
+        answer = await self._pool.read(
+            "getFeeForMessage",
+            [base64.b64encode(message).decode(), {"commitment": "confirmed"}],
+            wire.InContext[wire.Unsigned | None],
+        )
+        return answer.value
+
+    async def get_recent_prioritization_fees(
+        self, addresses: Sequence[str]
+    ) -> list[PrioritizationFee]:
+        """Returns the lowest prices that landed lately while writing to up to 128 accounts."""
+        _require_at_most(addresses, 128)
+        answer = await self._pool.read(
+            "getRecentPrioritizationFees", [addresses], list[wire.FeeWire]
+        )
+        return [PrioritizationFee(found.slot, found.prioritization_fee) for found in answer]
+
+    async def simulate_transaction(self, wire_bytes: bytes) -> Simulation:
+        """Runs a transaction without signature check, with a fresh blockhash, and forgets it."""
+        options = {
+            "encoding": "base64",
+            "sigVerify": False,
+            "replaceRecentBlockhash": True,
+            "commitment": "confirmed",
+        }
+        answer = await self._pool.read(
+            "simulateTransaction",
+            [base64.b64encode(wire_bytes).decode(), options],
+            wire.InContext[wire.SimulationWire],
+        )
+        found = answer.value
+        return Simulation(_error(found.err), found.units_consumed or 0, found.logs or [])
+
+    async def get_transaction(self, signature: str) -> LandedTransaction | None:
+        """Returns a finalized transaction (legacy, v0 or v1), None if the node has none."""
+        options = {
+            "encoding": "base64",
+            "commitment": "finalized",
+            "maxSupportedTransactionVersion": _MAX_TRANSACTION_VERSION,
+        }
+        found = await self._pool.read("getTransaction", [signature, options], _OptionalTransaction)
+        if found is None:
+            return None
+        meta = found.meta
+        return LandedTransaction(
+            found.slot, _error(meta.err), meta.fee, meta.pre_balances, meta.post_balances
+        )
+
+    async def get_health(self) -> None:
+        """Returns if the node says "ok"; raises RpcError."""
+
+        def require_ok(found: str) -> None:
+            if found != "ok":
+                raise ValueError("the node is not healthy")
+
+        await self._pool.read("getHealth", [], str, require_ok)
+
+    async def _integer(self, method: str, params: Sequence[object]) -> int:
+        return await self._pool.read(method, params, wire.Unsigned)
+
+
+# mypy has no way yet to say that a union is a type to decode.
+_OptionalTransaction = cast("type[wire.TransactionWire | None]", wire.TransactionWire | None)
+
+
+def first_signature(wire_bytes: bytes) -> str:
+    """Returns the signature by which the cluster knows a signed transaction, base58.
+
+    Legacy and v0 begin with the number of signatures and the signatures; v1 (first byte 0x81) has
+    them at the end, as many as the message header says. Raises ValueError if it is too short.
+    """
+    if wire_bytes[:1] == b"\x81":
+        count = wire_bytes[1] if len(wire_bytes) > 1 else 0
+        signature = wire_bytes[max(2, len(wire_bytes) - 64 * count) :][:64]
+    else:
+        signature = wire_bytes[1:65]
+    if len(signature) != 64:
+        raise ValueError("too short for a signed transaction")
+    return encode_base58(signature)
+
+
+def _error(error: object) -> str:
+    return shorten(wire.describe_error(error))
+
+
+def _require_length(found: Sequence[object], asked: Sequence[object]) -> None:
+    if len(found) != len(asked):
+        raise ValueError(f"{len(found)} values for {len(asked)} asked")
+
+
+def _require_at_most(items: Sequence[object], limit: int) -> None:
+    if len(items) > limit:
+        raise ValueError(f"at most {limit} a call")

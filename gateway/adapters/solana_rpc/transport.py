@@ -1,0 +1,114 @@
+"""One RPC endpoint over HTTP: bounded in time, in size and in how much happens at once."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from gateway.adapters.solana_rpc.errors import RpcError
+
+_HEADERS: Final = {
+    "Content-Type": "application/json",
+    # Uncompressed, so that the size cap is a cap on work as well.
+    "Accept-Encoding": "identity",
+    "User-Agent": "solward-gateway",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointLimits:
+    """Bounds of one endpoint. 100 accounts without data are 20 kB; blocks are not read here."""
+
+    timeout_s: float = 10.0
+    response_bytes_max: int = 8 * 1024 * 1024
+    concurrency_max: int = 8
+    retry_after_s_max: float = 30.0
+
+
+class Endpoint:
+    """Posts bodies to a URL. Every failure is an RpcError that names the host, never the path."""
+
+    def __init__(
+        self,
+        url: str,
+        limits: EndpointLimits | None = None,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`transport` is for tests. Proxies and .netrc of the environment are not looked at."""
+        self._limits = limits or EndpointLimits()
+        self._url = url
+        self.name = urlsplit(url).hostname or "node"
+        self._slots = asyncio.Semaphore(self._limits.concurrency_max)
+        self._client = httpx.AsyncClient(
+            headers=_HEADERS,
+            timeout=self._limits.timeout_s,
+            limits=httpx.Limits(
+                max_connections=self._limits.concurrency_max,
+                max_keepalive_connections=self._limits.concurrency_max,
+            ),
+            follow_redirects=False,
+            trust_env=False,
+            transport=transport,
+        )
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    async def post(self, body: bytes) -> bytes:
+        """Sends a request's body and returns the answer's, within the limits; raises RpcError."""
+        async with self._slots:
+            try:
+                # httpx bounds single reads; a node that drips bytes is bounded here.
+                async with asyncio.timeout(self._limits.timeout_s):
+                    return await self._exchange(body)
+            except (TimeoutError, httpx.TimeoutException):
+                raise RpcError(self.name, "timeout", "did not answer in time") from None
+            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+                # The text of these may hold the URL.
+                name = type(error).__name__
+                raise RpcError(self.name, "transport", f"connection failed ({name})") from None
+
+    async def _exchange(self, body: bytes) -> bytes:
+        async with self._client.stream("POST", self._url, content=body) as response:
+            if response.status_code == 429:
+                raise RpcError(
+                    self.name,
+                    "rate_limited",
+                    "asked to be called less often",
+                    retry_after_s=self._retry_after_s(response),
+                )
+            if response.status_code != 200:
+                raise RpcError(
+                    self.name,
+                    "http",
+                    f"answered HTTP {response.status_code}",
+                    retry_after_s=self._retry_after_s(response),
+                )
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise RpcError(self.name, "malformed", "sent a compressed answer unasked")
+            return await self._read(response)
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response.aiter_raw():
+            size += len(chunk)
+            if size > self._limits.response_bytes_max:
+                raise RpcError(
+                    self.name,
+                    "oversized",
+                    f"sent more than {self._limits.response_bytes_max} bytes",
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _retry_after_s(self, response: httpx.Response) -> float:
+        """Returns the Retry-After header in seconds, bounded; 0 if it is absent or a date."""
+        value = response.headers.get("Retry-After", "")
+        if not (value.isascii() and value.isdigit()) or len(value) > 9:
+            return 0.0
+        return min(float(value), self._limits.retry_after_s_max)

@@ -1,0 +1,217 @@
+"""JSON-RPC 2.0 and the results that we read, as strict types. Pure: bytes in, values out.
+
+msgspec refuses a float or a string where an integer is due, so no amount passes through a double;
+unsigned 64-bit bounds are checked here, because its own end at 2**63. Unknown fields are
+ignored: nodes add some with every release.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Annotated, Final, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from gateway.domain.addresses import is_address
+from gateway.domain.amounts import U64_MAX
+
+T = TypeVar("T")
+
+Unsigned = Annotated[int, Meta(ge=0)]
+ConfirmationName = Literal["processed", "confirmed", "finalized"]
+
+
+class WireError(ValueError):
+    """The bytes are not a believable answer to the request."""
+
+
+class NodeFault(Struct, frozen=True):
+    """A JSON-RPC error object."""
+
+    code: int
+    message: str
+
+
+class _Envelope(Struct):
+    jsonrpc: Literal["2.0"]
+    id: int | str | None
+    result: Raw | UnsetType = UNSET
+    error: NodeFault | UnsetType | None = UNSET
+
+
+class _Request(Struct):
+    id: int
+    method: str
+    params: Sequence[object]
+    jsonrpc: Literal["2.0"] = "2.0"
+
+
+class ContextWire(Struct, frozen=True):
+    """The slot an answer was computed at."""
+
+    slot: Unsigned
+
+    def __post_init__(self) -> None:
+        """Refuses what no u64 holds."""
+        _check_u64(self.slot)
+
+
+class InContext(Struct, Generic[T], frozen=True):
+    """An answer with its slot."""
+
+    context: ContextWire
+    value: T
+
+    def __post_init__(self) -> None:
+        """Refuses what no u64 holds."""
+        if isinstance(self.value, int):
+            _check_u64(self.value)
+
+
+class AccountWire(Struct, frozen=True):
+    """An account; msgspec decodes the base64 of its data."""
+
+    lamports: Unsigned
+    owner: str
+    executable: bool
+    data: tuple[bytes, Literal["base64"]]
+
+    def __post_init__(self) -> None:
+        """Refuses what no u64 holds and owners that are no address."""
+        _check_u64(self.lamports)
+        if not _is_program(self.owner):
+            raise ValueError("owner is not an address")
+
+
+class BlockhashWire(Struct, frozen=True, rename="camel"):
+    """A blockhash and its last valid block height."""
+
+    blockhash: str
+    last_valid_block_height: Unsigned
+
+    def __post_init__(self) -> None:
+        """Refuses what no u64 holds and hashes of another length."""
+        _check_u64(self.last_valid_block_height)
+        if not is_address(self.blockhash):
+            raise ValueError("blockhash is not 32 bytes")
+
+
+class StatusWire(Struct, frozen=True, rename="camel"):
+    """A signature's status. `err` has many shapes; what matters is whether it is null."""
+
+    slot: Unsigned
+    err: object
+    confirmation_status: ConfirmationName | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what no u64 holds."""
+        _check_u64(self.slot)
+
+
+class FeeWire(Struct, frozen=True, rename="camel"):
+    """A recent prioritization fee."""
+
+    slot: Unsigned
+    prioritization_fee: Unsigned
+
+    def __post_init__(self) -> None:
+        """Refuses what no u64 holds."""
+        _check_u64(self.slot)
+        _check_u64(self.prioritization_fee)
+
+
+class SimulationWire(Struct, frozen=True, rename="camel"):
+    """A simulation's result."""
+
+    err: object
+    logs: list[str] | None = None
+    units_consumed: Unsigned | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what no u64 holds."""
+        _check_u64(self.units_consumed or 0)
+
+
+class MetaWire(Struct, frozen=True, rename="camel"):
+    """What a transaction did."""
+
+    err: object
+    fee: Unsigned
+    pre_balances: list[Unsigned]
+    post_balances: list[Unsigned]
+
+    def __post_init__(self) -> None:
+        """Refuses what no u64 holds and balances that do not pair up."""
+        _check_u64(self.fee)
+        for balance in (*self.pre_balances, *self.post_balances):
+            _check_u64(balance)
+        if len(self.pre_balances) != len(self.post_balances):
+            raise ValueError("balances before and after differ in number")
+
+
+class TransactionWire(Struct, frozen=True, rename="camel"):
+    """A transaction in a block."""
+
+    slot: Unsigned
+    meta: MetaWire
+
+    def __post_init__(self) -> None:
+        """Refuses what no u64 holds."""
+        _check_u64(self.slot)
+
+
+def encode_request(request_id: int, method: str, params: Sequence[object]) -> bytes:
+    """Makes a request's body."""
+    return msgspec.json.encode(_Request(request_id, method, params))
+
+
+def decode_response(data: bytes, request_id: int, result_type: type[T]) -> T | NodeFault:
+    """Reads the answer to `request_id`: its result, or the node's error object.
+
+    Raises WireError for anything else: not JSON, too deep, another id, both a result and an error
+    or neither, a result of another shape or out of range.
+    """
+    envelope = _decode(data, _Envelope)
+    has_error = isinstance(envelope.error, NodeFault)
+    if has_error == isinstance(envelope.result, Raw):
+        raise WireError("the answer has both a result and an error, or neither")
+    if isinstance(envelope.error, NodeFault):
+        # A node that could not read the request answers with a null id.
+        if envelope.id is not None and envelope.id != request_id:
+            raise WireError("the answer is to another request")
+        return envelope.error
+    if envelope.id != request_id:
+        raise WireError("the answer is to another request")
+    assert isinstance(envelope.result, Raw)  # noqa: S101  says to mypy what was just checked
+    result = _decode(bytes(envelope.result), result_type)
+    if isinstance(result, int) and result > U64_MAX:
+        raise WireError("the answer is an integer above u64")
+    return result
+
+
+def describe_error(error: object) -> str:
+    """Makes text of a transaction error: "" for null, otherwise its JSON."""
+    if error is None:
+        return ""
+    return msgspec.json.encode(error).decode()
+
+
+_DEPTH_MESSAGE: Final = "the answer is nested too deeply"
+
+
+def _decode(data: bytes, wanted: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=wanted)
+    except RecursionError:
+        raise WireError(_DEPTH_MESSAGE) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise WireError(f"the answer is malformed: {error}") from None
+
+
+# Programs are few and accounts many.
+_is_program: Final = lru_cache(maxsize=256)(is_address)
+
+
+def _check_u64(value: int) -> None:
+    if value > U64_MAX:
+        raise ValueError("integer above u64")

@@ -1,0 +1,174 @@
+"""What is read from and sent to the cluster, as values, and the port through which it happens.
+
+Everything here came from an RPC node, which may be wrong or lie: shapes and ranges are checked by
+the adapter, truth is not. Where money depends on an answer, say so and read at `finalized`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Commitment = Literal["processed", "confirmed", "finalized"]
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceReading:
+    """Lamports of an address at a slot, 0 without an account; `error_reason` is set if unread."""
+
+    address: str
+    balance_lamports: int
+    context_slot: int
+    error_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account: owner program, lamports and as much of the data as was asked for."""
+
+    lamports: int
+    owner: str
+    executable: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsReading:
+    """Accounts in the order asked for, None where there is none, all at one slot."""
+
+    context_slot: int
+    accounts: Sequence[Account | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Blockhash:
+    """A recent blockhash (base58) and the last block height at which it is accepted."""
+
+    blockhash: str
+    last_valid_block_height: int
+    context_slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureStatus:
+    """A transaction's slot, how settled that is, and its error ("" if it succeeded)."""
+
+    slot: int
+    confirmation: Commitment
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureReading:
+    """Statuses in the order asked for, None where the node knows nothing of the signature."""
+
+    context_slot: int
+    statuses: Sequence[SignatureStatus | None]
+
+
+@dataclass(frozen=True, slots=True)
+class PrioritizationFee:
+    """The price that got transactions into a slot, in micro-lamports per compute unit."""
+
+    slot: int
+    micro_lamports: int
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What a transaction would do: its error ("" if none), compute units and logs."""
+
+    error: str
+    units_consumed: int
+    logs: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LandedTransaction:
+    """A transaction in a block: lamports of its accounts before and after, its fee and error."""
+
+    slot: int
+    error: str
+    fee_lamports: int
+    pre_balances: Sequence[int]
+    post_balances: Sequence[int]
+
+
+class Chain(Protocol):
+    """A Solana cluster. Every method raises ChainUnavailableError; reads retry by themselves."""
+
+    async def get_balances(
+        self, addresses: Sequence[str], commitment: Commitment = "confirmed"
+    ) -> list[BalanceReading]:
+        """Reads many balances, in order. Does not raise: each has a value or an error."""
+        ...
+
+    async def get_balance(
+        self, address: str, commitment: Commitment = "confirmed"
+    ) -> BalanceReading:
+        """Reads one balance."""
+        ...
+
+    async def get_accounts(
+        self,
+        addresses: Sequence[str],
+        commitment: Commitment = "confirmed",
+        data_slice: tuple[int, int] | None = None,
+    ) -> AccountsReading:
+        """Reads up to 100 accounts; `data_slice` is (offset, length)."""
+        ...
+
+    async def get_rent_exempt_lamports(self, data_bytes: int) -> int:
+        """Returns the least an account with so much data must hold."""
+        ...
+
+    async def get_latest_blockhash(self, commitment: Commitment = "confirmed") -> Blockhash:
+        """Returns a blockhash to sign with."""
+        ...
+
+    async def get_block_height(self, commitment: Commitment = "finalized") -> int:
+        """Returns the block height."""
+        ...
+
+    async def get_slot(self, commitment: Commitment = "confirmed") -> int:
+        """Returns the slot."""
+        ...
+
+    async def get_signature_statuses(
+        self, signatures: Sequence[str], *, search_history: bool
+    ) -> SignatureReading:
+        """Returns the statuses of up to 256 transactions."""
+        ...
+
+    async def send_transaction(self, wire: bytes, *, skip_preflight: bool) -> str:
+        """Sends signed bytes once; returns the signature, checked against the bytes.
+
+        Raises TransactionRejectedError if the node refused it. Whatever it raises, the transaction
+        may land.
+        """
+        ...
+
+    async def get_fee_for_message(self, message: bytes) -> int | None:
+        """Returns what a message costs in lamports, None if its blockhash is too old."""
+        ...
+
+    async def get_recent_prioritization_fees(
+        self, addresses: Sequence[str]
+    ) -> list[PrioritizationFee]:
+        """Returns the lowest prices that landed lately while writing to these accounts."""
+        ...
+
+    async def simulate_transaction(self, wire: bytes) -> Simulation:
+        """Runs a transaction without signature check, with a fresh blockhash, and forgets it."""
+        ...
+
+    async def get_transaction(self, signature: str) -> LandedTransaction | None:
+        """Returns a finalized transaction, None if the node has none."""
+        ...
+
+    async def get_health(self) -> None:
+        """Returns if the node says that it is healthy."""
+        ...
+
+    def describe(self) -> Mapping[str, str]:
+        """Returns what an operator may see of the endpoints; never a URL's path, often a key."""
+        ...
