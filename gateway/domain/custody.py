@@ -4,7 +4,7 @@ The signer alone holds keys and decides. Everything here is ciphertext, public, 
 way in.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -73,17 +73,6 @@ class DerivedColumns:
     records: Sequence[str]
     ownership_tags: Sequence[str]
     key_group: str
-
-
-@dataclass(frozen=True, slots=True)
-class WalletRecord:
-    """A wallet as the signer opens it. Fingerprint is "" and index -1 if imported."""
-
-    address: str
-    fingerprint: str
-    derivation_index: int
-    record: str
-    ownership_tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +174,7 @@ class Signer(Protocol):
 
     def derive(
         self, request_id: str, master: SealedMaster, indices: IndexRange, password: Secret
-    ) -> AsyncIterator[DerivedColumns]:
+    ) -> AsyncGenerator[DerivedColumns, None]:
         """Derives a range; yields it in order, without gaps, in chunks."""
         ...
 
@@ -198,7 +187,7 @@ class Signer(Protocol):
     async def rotate(
         self,
         request_id: str,
-        records: tuple[Sequence[SealedMaster], Sequence[WalletRecord]],
+        records: tuple[Sequence[SealedMaster], Sequence[SigningWallet]],
         key_group: str,
         password: Secret,
         new_password: Secret,
@@ -210,7 +199,7 @@ class Signer(Protocol):
         self,
         request_id: str,
         purpose: SessionPurpose,
-        wallets: Mapping[str, WalletRecord],
+        wallets: Mapping[str, SigningWallet],
         ttl_seconds: int,
         password: Secret,
     ) -> SignerSession:

@@ -1,0 +1,5 @@
+"""The signing daemon behind gateway.domain.custody.Signer."""
+
+from gateway.adapters.signer.client import SignerClient
+
+__all__ = ["SignerClient"]

@@ -1,0 +1,115 @@
+"""Between the gateway's values and the signer's messages."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.adapters.signer.refusals import SIGNER_DOMAIN
+from gateway.domain.custody import (
+    DerivedColumns,
+    ItemRefusal,
+    PolicyAnswer,
+    PolicyVerdict,
+    SealedMaster,
+    SignedTransaction,
+    SignItem,
+    SignOutcome,
+)
+from gateway.domain.wallets import OwnershipProof, SigningWallet
+from solward.signer.v1 import errors_pb2, records_pb2
+from solward.signer.v1 import signer_service_pb2 as pb
+
+_PREFIX: Final = "ERROR_REASON_"
+
+
+def master_record(master: SealedMaster) -> records_pb2.MasterRecord:
+    """Returns a master as the signer opens it."""
+    return records_pb2.MasterRecord(
+        master_fingerprint=master.fingerprint, sealed_record=master.record
+    )
+
+
+def wallet_record(wallet: SigningWallet) -> records_pb2.WalletRecord:
+    """Returns a wallet as the signer opens it."""
+    return records_pb2.WalletRecord(
+        address=wallet.proof.address,
+        master_fingerprint=wallet.proof.fingerprint,
+        derivation_index=wallet.proof.derivation_index,
+        sealed_record=wallet.encrypted_private_key,
+        ownership_tag=wallet.proof.ownership_tag,
+    )
+
+
+def sign_item(item: SignItem) -> pb.TransactionItem:
+    """Returns an item with its wallets and proofs."""
+    return pb.TransactionItem(
+        reference=item.reference,
+        transaction=item.transaction,
+        wallets=[wallet_record(wallet) for wallet in item.wallets],
+        vault_destinations=[_proof(proof) for proof in item.vault_destinations],
+    )
+
+
+def _proof(proof: OwnershipProof) -> records_pb2.OwnershipProof:
+    return records_pb2.OwnershipProof(
+        address=proof.address,
+        master_fingerprint=proof.fingerprint,
+        derivation_index=proof.derivation_index,
+        ownership_tag=proof.ownership_tag,
+    )
+
+
+def derived_columns(response: pb.DeriveWalletsResponse) -> DerivedColumns:
+    """Returns a chunk's columns as lists: no object is made for each wallet."""
+    return DerivedColumns(
+        first_index=response.first_index,
+        addresses=list(response.addresses),
+        records=list(response.sealed_records),
+        ownership_tags=list(response.ownership_tags),
+        key_group=response.key_group,
+    )
+
+
+def sign_outcomes(results: Sequence[pb.TransactionResult]) -> list[SignOutcome]:
+    """Returns one outcome for each result."""
+    return [_outcome(result) for result in results]
+
+
+def _outcome(result: pb.TransactionResult) -> SignOutcome:
+    if result.WhichOneof("outcome") == "signed":
+        signed = result.signed
+        return SignedTransaction(
+            transaction=signed.transaction,
+            transaction_signature=signed.transaction_signature,
+            is_complete=signed.is_complete,
+            signatures=tuple(signed.signatures),
+        )
+    error = result.error
+    return ItemRefusal(
+        reason=errors_pb2.ErrorReason.Name(error.reason).removeprefix(_PREFIX),
+        domain=SIGNER_DOMAIN,
+        code=error.code,
+        message=error.message,
+        rule=error.rule,
+        field=error.field,
+        retry_delay_ms=error.retry_delay_ms,
+        signed=error.signed or "no",
+    )
+
+
+def policy_answer(response: pb.CheckPolicyResponse) -> PolicyAnswer:
+    """Returns what the policy would answer."""
+    verdicts = [
+        PolicyVerdict(
+            address=verdict.address,
+            allowed=verdict.allowed,
+            group=verdict.group,
+            rule=verdict.rule,
+            detail=verdict.detail,
+            outflow_lamports_max=verdict.outflow_lamports_max,
+            signatures_available=verdict.signatures_available,
+        )
+        for verdict in response.verdicts
+    ]
+    return PolicyAnswer(
+        allowed=response.allowed, verdicts=verdicts, effects=tuple(response.effects)
+    )

@@ -1,0 +1,195 @@
+"""Every error of the gateway and what it becomes on the wire, in this one place.
+
+    GatewayError                            gateway.domain.errors
+    ├── InvalidArgumentError                INVALID_FIELD
+    │   └── TotalTooSmallError              BELOW_RENT_FLOOR
+    ├── NotFoundError                       WALLET_NOT_FOUND, unless it says of what
+    ├── AlreadyExistsError                  ALREADY_STORED
+    ├── PreconditionFailedError             WRONG_STATE
+    │   ├── EtagMismatchError               ETAG_MISMATCH
+    │   └── RequestIdConflictError          REQUEST_ID_REUSED
+    ├── OutOfRangeError                     INVALID_FIELD
+    ├── StoreUnavailableError               DATABASE_UNAVAILABLE
+    ├── SignerUnavailableError              SIGNER_UNAVAILABLE
+    ├── ChainUnavailableError               RPC_UNAVAILABLE
+    ├── SignerRefusedError                  the signer's own status, unchanged (domain.custody)
+    └── NotServedError                      NOT_IMPLEMENTED (here)
+
+An error's own `reason` wins where the contract knows it; any other reason is finer than the
+contract and goes into the metadata as `cause`. The reason decides the status code. Whatever is not
+a GatewayError is INTERNAL with an incident id that the log repeats, and nothing else.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from gateway.domain.custody import ItemRefusal, SignerRefusedError
+from gateway.domain.errors import (
+    AlreadyExistsError,
+    ChainUnavailableError,
+    EtagMismatchError,
+    GatewayError,
+    InvalidArgumentError,
+    NotFoundError,
+    OutOfRangeError,
+    PreconditionFailedError,
+    RequestIdConflictError,
+    SignerUnavailableError,
+    StoreUnavailableError,
+    TotalTooSmallError,
+)
+
+DOMAIN: Final = "gateway.solward"
+RETRY_DELAY_MS: Final = 500
+DETAILS_KEY: Final = "grpc-status-details-bin"
+_Code = grpc.StatusCode
+
+
+class NotServedError(GatewayError):
+    """The call is in the contract and not in this gateway; the message names what is missing."""
+
+    default_reason: ClassVar[str] = "NOT_IMPLEMENTED"
+
+
+# The contract (proto/solward/gateway/v1/errors.proto) gives every reason its code.
+CODES: Final = {
+    "INVALID_FIELD": _Code.INVALID_ARGUMENT,
+    "MASTER_WALLET_NOT_FOUND": _Code.NOT_FOUND,
+    "WALLET_NOT_FOUND": _Code.NOT_FOUND,
+    "DISTRIBUTION_NOT_FOUND": _Code.NOT_FOUND,
+    "REQUEST_ID_REUSED": _Code.ALREADY_EXISTS,
+    "ALREADY_STORED": _Code.ALREADY_EXISTS,
+    "ETAG_MISMATCH": _Code.ABORTED,
+    "WRONG_STATE": _Code.FAILED_PRECONDITION,
+    "PLAINTEXT_SECRET_REFUSED": _Code.FAILED_PRECONDITION,
+    "BELOW_RENT_FLOOR": _Code.INVALID_ARGUMENT,
+    "INSUFFICIENT_FUNDS": _Code.FAILED_PRECONDITION,
+    "TRANSACTION_INVALID": _Code.INVALID_ARGUMENT,
+    "POLICY_DENIED": _Code.PERMISSION_DENIED,
+    "DATABASE_UNAVAILABLE": _Code.UNAVAILABLE,
+    "SIGNER_UNAVAILABLE": _Code.UNAVAILABLE,
+    "RPC_UNAVAILABLE": _Code.UNAVAILABLE,
+    "NOT_IMPLEMENTED": _Code.UNIMPLEMENTED,
+    "INTERNAL": _Code.INTERNAL,
+    "SESSION_INVALID": _Code.UNAUTHENTICATED,
+    "TRANSACTION_REJECTED": _Code.FAILED_PRECONDITION,
+}
+# Subclasses before their bases.
+_REASONS: Final[Sequence[tuple[type[GatewayError], str]]] = (
+    (TotalTooSmallError, "BELOW_RENT_FLOOR"),
+    (InvalidArgumentError, "INVALID_FIELD"),
+    (OutOfRangeError, "INVALID_FIELD"),
+    (NotFoundError, "WALLET_NOT_FOUND"),
+    (AlreadyExistsError, "ALREADY_STORED"),
+    (EtagMismatchError, "ETAG_MISMATCH"),
+    (RequestIdConflictError, "REQUEST_ID_REUSED"),
+    (PreconditionFailedError, "WRONG_STATE"),
+    (StoreUnavailableError, "DATABASE_UNAVAILABLE"),
+    (SignerUnavailableError, "SIGNER_UNAVAILABLE"),
+    (ChainUnavailableError, "RPC_UNAVAILABLE"),
+    (NotServedError, "NOT_IMPLEMENTED"),
+)
+_CODE_BY_NUMBER: Final = {code.value[0]: code for code in _Code}
+
+
+def reason_of(error: GatewayError) -> str:
+    """Returns the contract's reason for an error: its own if the contract knows it."""
+    if error.reason in CODES:
+        return error.reason
+    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "INTERNAL")
+
+
+def to_status(error: GatewayError) -> status_pb2.Status:
+    """Returns the google.rpc.Status of an error; of a SignerRefusedError the signer's own."""
+    if isinstance(error, SignerRefusedError):
+        return status_pb2.Status.FromString(error.status)
+    reason = reason_of(error)
+    code = CODES[reason]
+    metadata = {"field": error.field}
+    if error.reason not in (reason, error.default_reason):
+        metadata["cause"] = error.reason
+    details: list[Message] = [_error_info(reason, DOMAIN, metadata)]
+    if code is _Code.UNAVAILABLE:
+        details.append(_retry_info(RETRY_DELAY_MS))
+    elif error.field:
+        details.append(_bad_request(error.field, error.message))
+    if code is _Code.FAILED_PRECONDITION:
+        violation = error_details_pb2.PreconditionFailure.Violation(
+            type=reason, subject=error.field, description=error.message
+        )
+        details.append(error_details_pb2.PreconditionFailure(violations=[violation]))
+    return _status(code, error.message, details)
+
+
+def item_to_status(refusal: ItemRefusal) -> status_pb2.Status:
+    """Returns the status of a call whose only item was refused."""
+    metadata = {"signed": refusal.signed, "rule": refusal.rule, "field": refusal.field}
+    details: list[Message] = [_error_info(refusal.reason, refusal.domain, metadata)]
+    if refusal.field:
+        details.append(_bad_request(refusal.field, refusal.message))
+    if refusal.retry_delay_ms:
+        details.append(_retry_info(refusal.retry_delay_ms))
+    code = code_of(refusal.code)
+    if code is _Code.RESOURCE_EXHAUSTED:
+        violation = error_details_pb2.QuotaFailure.Violation(
+            subject=refusal.rule or refusal.reason, description=refusal.message
+        )
+        details.append(error_details_pb2.QuotaFailure(violations=[violation]))
+    return _status(code, refusal.message, details)
+
+
+def internal_status(incident_id: str) -> status_pb2.Status:
+    """Returns the status of a failure that nobody foresaw: an id to look for in the log."""
+    message = f"the gateway failed; its log has incident {incident_id}"
+    return _status(
+        _Code.INTERNAL, message, [_error_info("INTERNAL", DOMAIN, {"incident_id": incident_id})]
+    )
+
+
+def refused_item(error: GatewayError) -> ItemRefusal:
+    """Returns an error of the gateway as the result of one item of a batch."""
+    reason = reason_of(error)
+    return ItemRefusal(
+        reason=reason,
+        domain=DOMAIN,
+        code=CODES[reason].value[0],
+        message=error.message,
+        field=error.field,
+    )
+
+
+def code_of(number: int) -> grpc.StatusCode:
+    """Returns the status code with this number; UNKNOWN if there is none."""
+    return _CODE_BY_NUMBER.get(number, _Code.UNKNOWN)
+
+
+def _status(code: grpc.StatusCode, message: str, details: Sequence[Message]) -> status_pb2.Status:
+    packed = []
+    for detail in details:
+        packed.append(any_pb2.Any())
+        packed[-1].Pack(detail)
+    return status_pb2.Status(code=code.value[0], message=message, details=packed)
+
+
+def _error_info(reason: str, domain: str, metadata: dict[str, str]) -> error_details_pb2.ErrorInfo:
+    return error_details_pb2.ErrorInfo(
+        reason=reason,
+        domain=domain,
+        metadata={key: value for key, value in metadata.items() if value},
+    )
+
+
+def _bad_request(field: str, description: str) -> error_details_pb2.BadRequest:
+    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
+    return error_details_pb2.BadRequest(field_violations=[violation])
+
+
+def _retry_info(delay_ms: int) -> error_details_pb2.RetryInfo:
+    delay = duration_pb2.Duration()
+    delay.FromMilliseconds(delay_ms)
+    return error_details_pb2.RetryInfo(retry_delay=delay)

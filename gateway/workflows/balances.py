@@ -1,0 +1,61 @@
+"""Balances of wallets and addresses."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from gateway.domain.addresses import require_address
+from gateway.domain.chain import BalanceReading, Chain
+from gateway.domain.errors import ChainUnavailableError, NotFoundError
+from gateway.domain.ports import Store
+from gateway.domain.wallets import WalletFilter
+
+WALLETS_MAX = 10_000
+
+
+class BalanceWorkflows:
+    """Reads SOL balances from the cluster."""
+
+    def __init__(self, store: Store, chain: Chain) -> None:
+        self._store = store
+        self._chain = chain
+
+    async def of_wallet(self, wallet_id: UUID) -> BalanceReading:
+        """Returns a wallet's balance; raises NotFoundError or ChainUnavailableError."""
+        async with self._store.read() as unit:
+            wallet = await unit.wallets.get(wallet_id)
+        return await self.of_address(wallet.address)
+
+    async def of_address(self, address: str) -> BalanceReading:
+        """Returns any address's balance; raises ChainUnavailableError."""
+        reading = await self._chain.get_balance(require_address(address, "address"))
+        if reading.error_reason:
+            raise ChainUnavailableError("the RPC node did not give a balance")
+        return reading
+
+    async def of_addresses(self, addresses: Sequence[str]) -> list[BalanceReading]:
+        """Returns a balance or an error for each address, in order; an address may repeat."""
+        readings = await self._chain.get_balances(list(dict.fromkeys(addresses)))
+        found = {reading.address: reading for reading in readings}
+        return [found[address] for address in addresses]
+
+    async def of_wallets(self, wallet_ids: Sequence[UUID]) -> list[BalanceReading]:
+        """Returns a balance or an error for each wallet, in order; raises NotFoundError."""
+        async with self._store.read() as unit:
+            found = await unit.wallets.addresses_of(wallet_ids)
+        addresses = [address for address in found if address is not None]
+        if len(addresses) != len(found):
+            raise NotFoundError(
+                "no such wallet",
+                field=f"wallet_ids.ids[{found.index(None)}]",
+                reason="WALLET_NOT_FOUND",
+            )
+        return await self.of_addresses(addresses)
+
+    async def of_master(self, master_wallet_id: UUID) -> list[BalanceReading]:
+        """Returns the balances of a master's wallets, at most 10,000, in index order."""
+        async with self._store.read() as unit:
+            await unit.masters.get(master_wallet_id)
+            wallets = await unit.wallets.list_addresses(
+                WalletFilter(master_wallet_id=master_wallet_id), WALLETS_MAX
+            )
+        return await self.of_addresses([address for _, address in wallets])
