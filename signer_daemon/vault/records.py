@@ -215,7 +215,7 @@ class Sealer:
 def open_into(
     key: memoryview, nonce: bytes, ciphertext: bytes, bound: bytes, out: memoryview
 ) -> None:
-    """Opens AES-256-GCM to `out`; raises RecordRejected, and leaves it zero, if the tag is false."""
+    """Opens AES-256-GCM to `out`; or raises RecordRejected and leaves it zero."""
     try:
         AESGCM(key).decrypt_into(nonce, ciphertext, bound, out)
     except InvalidTag:
