@@ -3,7 +3,7 @@
     GatewayError                            gateway.domain.errors
     ├── InvalidArgumentError                INVALID_FIELD
     │   └── TotalTooSmallError              BELOW_RENT_FLOOR
-    ├── NotFoundError                       WALLET_NOT_FOUND, unless it says of what
+    ├── NotFoundError                       WALLET_NOT_FOUND, MASTER_WALLET_NOT_FOUND, ...
     ├── AlreadyExistsError                  ALREADY_STORED
     ├── PreconditionFailedError             WRONG_STATE
     │   ├── EtagMismatchError               ETAG_MISMATCH
@@ -12,12 +12,12 @@
     ├── StoreUnavailableError               DATABASE_UNAVAILABLE
     ├── SignerUnavailableError              SIGNER_UNAVAILABLE
     ├── ChainUnavailableError               RPC_UNAVAILABLE
+    ├── TransactionRejectedError            TRANSACTION_REJECTED
     ├── SignerRefusedError                  the signer's own status, unchanged (domain.custody)
     └── NotServedError                      NOT_IMPLEMENTED (here)
 
-An error's own `reason` wins where the contract knows it; any other reason is finer than the
-contract and goes into the metadata as `cause`. The reason decides the status code. Whatever is not
-a GatewayError is INTERNAL with an incident id that the log repeats, and nothing else.
+An error's `reason` is a name of the contract, and the reason decides the status code. Whatever is
+not a GatewayError is INTERNAL with an incident id that the log repeats, and nothing else.
 """
 
 from collections.abc import Sequence
@@ -29,20 +29,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from gateway.domain.custody import ItemRefusal, SignerRefusedError
-from gateway.domain.errors import (
-    AlreadyExistsError,
-    ChainUnavailableError,
-    EtagMismatchError,
-    GatewayError,
-    InvalidArgumentError,
-    NotFoundError,
-    OutOfRangeError,
-    PreconditionFailedError,
-    RequestIdConflictError,
-    SignerUnavailableError,
-    StoreUnavailableError,
-    TotalTooSmallError,
-)
+from gateway.domain.errors import GatewayError
 
 DOMAIN: Final = "gateway.solward"
 RETRY_DELAY_MS: Final = 500
@@ -79,29 +66,12 @@ CODES: Final = {
     "SESSION_INVALID": _Code.UNAUTHENTICATED,
     "TRANSACTION_REJECTED": _Code.FAILED_PRECONDITION,
 }
-# Subclasses before their bases.
-_REASONS: Final[Sequence[tuple[type[GatewayError], str]]] = (
-    (TotalTooSmallError, "BELOW_RENT_FLOOR"),
-    (InvalidArgumentError, "INVALID_FIELD"),
-    (OutOfRangeError, "INVALID_FIELD"),
-    (NotFoundError, "WALLET_NOT_FOUND"),
-    (AlreadyExistsError, "ALREADY_STORED"),
-    (EtagMismatchError, "ETAG_MISMATCH"),
-    (RequestIdConflictError, "REQUEST_ID_REUSED"),
-    (PreconditionFailedError, "WRONG_STATE"),
-    (StoreUnavailableError, "DATABASE_UNAVAILABLE"),
-    (SignerUnavailableError, "SIGNER_UNAVAILABLE"),
-    (ChainUnavailableError, "RPC_UNAVAILABLE"),
-    (NotServedError, "NOT_IMPLEMENTED"),
-)
 _CODE_BY_NUMBER: Final = {code.value[0]: code for code in _Code}
 
 
 def reason_of(error: GatewayError) -> str:
-    """Returns the contract's reason for an error: its own if the contract knows it."""
-    if error.reason in CODES:
-        return error.reason
-    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "INTERNAL")
+    """Returns an error's reason; INTERNAL for one that the contract does not know."""
+    return error.reason if error.reason in CODES else "INTERNAL"
 
 
 def to_status(error: GatewayError) -> status_pb2.Status:
@@ -110,10 +80,7 @@ def to_status(error: GatewayError) -> status_pb2.Status:
         return status_pb2.Status.FromString(error.status)
     reason = reason_of(error)
     code = CODES[reason]
-    metadata = {"field": error.field}
-    if error.reason not in (reason, error.default_reason):
-        metadata["cause"] = error.reason
-    details: list[Message] = [_error_info(reason, DOMAIN, metadata)]
+    details: list[Message] = [_error_info(reason, DOMAIN, {"field": error.field})]
     if code is _Code.UNAVAILABLE:
         details.append(_retry_info(RETRY_DELAY_MS))
     elif error.field:

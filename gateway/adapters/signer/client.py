@@ -1,6 +1,6 @@
 """The client of signer.sock."""
 
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -34,6 +34,8 @@ _CALL_TIMEOUT_S: Final = 30.0
 _LONG_TIMEOUT_S: Final = 120.0
 # A rotation of 10,000 records, or 500 transactions with their proofs, is past the default 4 MiB.
 _MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
+# The signer takes 8 MiB.
+_BATCH_BYTES_MAX: Final = 6 * 1024 * 1024
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
@@ -205,16 +207,21 @@ class SignerClient:
     async def sign_transactions(
         self, request_id: str, token: bytes, items: Sequence[SignItem]
     ) -> list[SignOutcome]:
-        """Signs in order; see the port."""
-        request = pb.SignTransactionsRequest(
-            request_id=request_id,
-            session_token=token,
-            items=[messages.sign_item(item) for item in items],
-        )
-        response = await _answer(self._stub.SignTransactions(request, timeout=_CALL_TIMEOUT_S))
-        if len(response.results) != len(items):
-            raise SignerUnavailableError("the signer's answer is not one result for each item")
-        return messages.sign_outcomes(response.results)
+        """Signs in order; see the port.
+
+        A batch whose wallets and proofs outgrow the signer's message limit goes in several calls.
+        """
+        outcomes: list[SignOutcome] = []
+        for part in _parts([messages.sign_item(item) for item in items]):
+            request = pb.SignTransactionsRequest(
+                request_id=request_id, session_token=token, items=part
+            )
+            call = self._stub.SignTransactions(request, timeout=_CALL_TIMEOUT_S)
+            response = await _answer(call)
+            if len(response.results) != len(part):
+                raise SignerUnavailableError("the signer's answer is not one result for each item")
+            outcomes += messages.sign_outcomes(response.results)
+        return outcomes
 
     async def sign_message(
         self, request_id: str, token: bytes, wallet: SigningWallet, message: bytes
@@ -257,6 +264,19 @@ class _Stream:
     def cancel(self) -> None:
         """Tells the signer that nobody reads on; does nothing after the end."""
         self._call.cancel()
+
+
+def _parts(items: Sequence[pb.TransactionItem]) -> Iterator[list[pb.TransactionItem]]:
+    """Cuts a batch where it would outgrow a request."""
+    part: list[pb.TransactionItem] = []
+    size = 0
+    for item in items:
+        size += item.ByteSize()
+        if part and size > _BATCH_BYTES_MAX:
+            yield part
+            part, size = [], item.ByteSize()
+        part.append(item)
+    yield part
 
 
 async def _answer(call: Awaitable[T]) -> T:

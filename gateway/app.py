@@ -1,0 +1,230 @@
+"""The composition root: builds every part, serves until told to stop, and ends in order."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from gateway import sockets
+from gateway.adapters.postgres import Database, PoolConfig, check_applied
+from gateway.adapters.postgres.usage import PostgresUsage
+from gateway.adapters.signer import SignerClient
+from gateway.adapters.solana_rpc import Endpoint, EndpointLimits, SingleEndpoint, SolanaRpc
+from gateway.api.audit import AuditService
+from gateway.api.balances import BalanceService
+from gateway.api.interceptor import StatusInterceptor
+from gateway.api.masters import MasterWalletService
+from gateway.api.signing import SigningService
+from gateway.api.wallets import WalletService
+from gateway.clock import SystemClock
+from gateway.config import Config, Listen, TlsFiles
+from gateway.readiness import CHAIN, DATABASE, NEEDS, SIGNER, Readiness
+from gateway.workflows.balances import BalanceWorkflows
+from gateway.workflows.derivation import Derivation
+from gateway.workflows.masters import MasterWorkflows
+from gateway.workflows.sessions import SessionWorkflows
+from gateway.workflows.signing import SigningWorkflows
+from gateway.workflows.usage import UsageLog
+from gateway.workflows.wallets import WalletWorkflows
+from solward.gateway.v1 import audit_service_pb2_grpc as audit_grpc
+from solward.gateway.v1 import balance_service_pb2_grpc as balance_grpc
+from solward.gateway.v1 import master_wallet_service_pb2_grpc as master_grpc
+from solward.gateway.v1 import signing_service_pb2_grpc as signing_grpc
+from solward.gateway.v1 import wallet_service_pb2_grpc as wallet_grpc
+
+log = logging.getLogger("solward.gateway")
+# With grpc's defaults 10,000 concurrent calls lost some; with these none. A silent peer is cut off.
+_OPTIONS: Final = (
+    ("grpc.server.max_pending_requests", 100_000),
+    ("grpc.server.max_pending_requests_hard_limit", 100_000),
+    ("grpc.server_max_unrequested_time_in_server", 600),
+    ("grpc.server_handshake_timeout_ms", 3_000),
+    # Without it a second gateway on the same port would quietly take half of the calls.
+    ("grpc.so_reuseport", 0),
+)
+
+
+class StartError(Exception):
+    """The gateway cannot listen. The message is safe to print."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """What talks to the outside."""
+
+    clock: SystemClock
+    database: Database
+    signer: SignerClient
+    chain: SolanaRpc
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Where the gateway listens; "" where it does not."""
+
+    tcp: str
+    unix: str
+
+
+@asynccontextmanager
+async def open_adapters(config: Config) -> AsyncIterator[Adapters]:
+    """Builds the adapters; none of them connects before it is used. Closes them at the end."""
+    clock = SystemClock()
+    limits = EndpointLimits(
+        timeout_s=config.solana.request_timeout_ms / 1000,
+        concurrency_max=config.solana.requests_concurrent_max,
+    )
+    async with AsyncExitStack() as stack:
+        database = await Database.open(
+            config.postgres.url, PoolConfig(connections_max=config.postgres.connections_max)
+        )
+        stack.push_async_callback(database.close)
+        signer = SignerClient(
+            config.signer_socket, clock, seal_plaintext=config.seal_plaintext_secrets
+        )
+        stack.push_async_callback(signer.close)
+        chain = SolanaRpc(SingleEndpoint(Endpoint(config.solana.rpc_url, limits), clock))
+        stack.push_async_callback(chain.close)
+        yield Adapters(clock, database, signer, chain)
+
+
+def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) -> UsageLog:
+    """Builds workflows and servicers on the adapters; returns the log of use to flush."""
+    store, signer, clock = adapters.database, adapters.signer, adapters.clock
+    usage = UsageLog(PostgresUsage(store), clock)
+    wallets = WalletWorkflows(store, signer, clock)
+    derivation = Derivation(store, signer, concurrent_max=config.limits.derivations_concurrent_max)
+    signing = SigningService(
+        SessionWorkflows(store, signer), SigningWorkflows(store, signer, usage), wallets, signer
+    )
+    balances = BalanceService(BalanceWorkflows(store, adapters.chain))
+    master_grpc.add_MasterWalletServiceServicer_to_server(
+        MasterWalletService(MasterWorkflows(store, signer)), server
+    )
+    wallet_grpc.add_WalletServiceServicer_to_server(WalletService(wallets, derivation), server)
+    signing_grpc.add_SigningServiceServicer_to_server(signing, server)
+    balance_grpc.add_BalanceServiceServicer_to_server(balances, server)
+    audit_grpc.add_AuditServiceServicer_to_server(AuditService(), server)
+    return usage
+
+
+async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
+    """Serves until SIGTERM or SIGINT, then drains.
+
+    Calls `announce` once it listens and has asked once whether it is usable. Raises StartError.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        if config.listen.unix is not None:
+            stack.callback(os.close, _claim(config.listen.unix))
+        adapters = await stack.enter_async_context(open_adapters(config))
+        server = grpc.aio.server(
+            interceptors=[StatusInterceptor(adapters.clock)],
+            options=(
+                *_OPTIONS,
+                ("grpc.max_receive_message_length", config.limits.request_bytes_max),
+            ),
+            maximum_concurrent_rpcs=config.limits.requests_concurrent_max,
+        )
+        usage = add_services(server, config, adapters)
+        health = health_aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        names = [*filter(None, NEEDS), "solward.gateway.v1.AuditService", "grpc.health.v1.Health"]
+        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
+        readiness = Readiness(health, adapters.clock, _probes(config, adapters))
+        await readiness.start()
+        bound = bind(server, config.listen)
+        await server.start()
+        await readiness.check()
+        announce(bound)
+        async with _background(stop, readiness.run(), usage.run()):
+            await stop.wait()
+            log.info("draining", extra={"facts": {"seconds_max": config.limits.drain_seconds}})
+            await health.enter_graceful_shutdown()
+            await server.stop(config.limits.drain_seconds)
+        await usage.flush()
+    log.info("stopped")
+
+
+def bind(server: grpc.aio.Server, listen: Listen) -> Bound:
+    """Binds the addresses; the caller holds the Unix socket's lock. Raises StartError."""
+    tcp = ""
+    try:
+        if listen.unix is not None:
+            with sockets.socket_umask():
+                server.add_insecure_port(f"unix:{listen.unix}")
+        if listen.tcp:
+            port = (
+                server.add_insecure_port(listen.tcp)
+                if listen.tls is None
+                else server.add_secure_port(listen.tcp, _credentials(listen.tls))
+            )
+            tcp = f"{listen.tcp.rpartition(':')[0]}:{port}"
+    except RuntimeError as error:
+        what = listen.tcp if listen.unix is None or listen.unix.is_socket() else listen.unix
+        raise StartError(f"listen: {what} cannot be bound") from error
+    return Bound(tcp=tcp, unix="" if listen.unix is None else str(listen.unix))
+
+
+def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
+    try:
+        pair = (tls.key.read_bytes(), tls.cert.read_bytes())
+        return grpc.ssl_server_credentials(
+            [pair], root_certificates=tls.client_ca.read_bytes(), require_client_auth=True
+        )
+    except OSError as error:
+        raise StartError(f"listen: {error.strerror}: {error.filename}") from error
+
+
+def _claim(path: Path) -> int:
+    try:
+        return sockets.claim(path)
+    except sockets.SocketError as error:
+        raise StartError(str(error)) from error
+
+
+def _probes(config: Config, adapters: Adapters) -> dict[str, Any]:
+    migrated = False
+
+    async def database() -> None:
+        nonlocal migrated
+        if not migrated:
+            await check_applied(config.postgres.url)
+            migrated = True
+        await adapters.database.ping()
+
+    return {DATABASE: database, SIGNER: adapters.signer.info, CHAIN: adapters.chain.get_health}
+
+
+@asynccontextmanager
+async def _background(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs work beside the server. If some of it fails, the gateway stops, for it
+    would lie about its health."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.error("background work failed", exc_info=task.exception())
+            stop.set()
+
+    tasks = [asyncio.create_task(item) for item in work]
+    for task in tasks:
+        task.add_done_callback(ended)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
