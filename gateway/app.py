@@ -211,8 +211,7 @@ def _probes(config: Config, adapters: Adapters) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _background(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs work beside the server. If some of it fails, the gateway stops, for it
-    would lie about its health."""
+    """Runs work beside the server; if some fails, stops the gateway: its health would be a lie."""
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
