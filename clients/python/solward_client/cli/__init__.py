@@ -4,7 +4,16 @@ import argparse
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from solward_client.cli import balances, distributions, masters, operator, signing, wallets
+from solward_client.cli import (
+    audit,
+    balances,
+    distributions,
+    masters,
+    operator,
+    signing,
+    stack,
+    wallets,
+)
 from solward_client.cli.commands import Group, root_parser
 from solward_client.cli.context import Context
 from solward_client.cli.inputs import UsageError
@@ -19,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every command."""
     parser = root_parser(version("solward"))
     root = Group(parser)
-    for module in (masters, wallets, signing, balances, distributions, operator):
+    for module in (stack, masters, wallets, signing, balances, distributions, audit, operator):
         module.add(root)
     return parser
 

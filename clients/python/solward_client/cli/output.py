@@ -67,6 +67,7 @@ class Output:
     def line(self, text: str) -> None:
         """Print one line, whatever the form."""
         self._stdout.write(f"{text}\n")
+        self._stdout.flush()
 
     def note(self, text: str) -> None:
         """Tell a person something that is no part of the result."""
