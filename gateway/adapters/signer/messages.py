@@ -85,7 +85,7 @@ def _outcome(result: pb.TransactionResult) -> SignOutcome:
         )
     error = result.error
     return ItemRefusal(
-        reason=errors_pb2.ErrorReason.Name(error.reason).removeprefix(_PREFIX),
+        reason=_reason(error.reason),
         domain=SIGNER_DOMAIN,
         code=error.code,
         message=error.message,
@@ -94,6 +94,13 @@ def _outcome(result: pb.TransactionResult) -> SignOutcome:
         retry_delay_ms=error.retry_delay_ms,
         signed=error.signed or "no",
     )
+
+
+def _reason(number: int) -> str:
+    if number not in errors_pb2.ErrorReason.values():
+        return f"UNKNOWN_{number}"  # a signer newer than this gateway
+    name: str = errors_pb2.ErrorReason.Name(errors_pb2.ErrorReason.ValueType(number))
+    return name.removeprefix(_PREFIX)
 
 
 def policy_answer(response: pb.CheckPolicyResponse) -> PolicyAnswer:
