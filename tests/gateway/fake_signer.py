@@ -4,6 +4,8 @@ It opens what it is sent with a real X25519 key and refuses whatever is not boun
 so a gateway that seals wrongly fails here as it would there.
 """
 
+# ruff: noqa: N802, D102  gRPC calls the methods by these names, and the protos document them
+
 import hashlib
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -185,7 +187,7 @@ class FakeSigner(pb_grpc.SignerServiceServicer):
         await self._start(context, "OpenSession")
         groups = sorted(wallet.sealed_record.split("-")[1] for wallet in request.wallets)
         purpose = pb.OpenSessionRequest.Purpose.Name(request.purpose)
-        fields = (purpose, request.ttl_seconds, *groups)
+        fields: tuple[str | int, ...] = (purpose, request.ttl_seconds, *groups)
         password = await self._secret(
             context, request.sealed_password, "password", "OpenSession", fields
         )
@@ -225,6 +227,12 @@ class FakeSigner(pb_grpc.SignerServiceServicer):
             for wallet in request.item.wallets
         ]
         return pb.CheckPolicyResponse(allowed=True, verdicts=verdicts, effects=["memo"])
+
+    async def StreamAuditRecords(
+        self, _request: pb.StreamAuditRecordsRequest, context: Context
+    ) -> AsyncIterator[pb.StreamAuditRecordsResponse]:
+        await self._start(context, "StreamAuditRecords")
+        yield pb.StreamAuditRecordsResponse()
 
 
 def _key_group(request: pb.RotateRecordsRequest) -> str:

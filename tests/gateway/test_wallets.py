@@ -4,6 +4,7 @@ import asyncio
 
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.timestamp_pb2 import Timestamp
 from solders.pubkey import Pubkey
 
 from gateway.app import Adapters
@@ -86,7 +87,7 @@ async def test_derivation_streams_progress_and_stores_all(
 async def test_derivation_again_makes_no_duplicates(
     gateway: Gateway, fake: FakeSigner, master: master_pb.MasterWallet
 ) -> None:
-    """A repeated range asks the signer for nothing; an overlapping one stores only what is missing."""
+    """A repeated range asks the signer for nothing; an overlapping one stores what is missing."""
     await derive(gateway, derive_request(master, 10, 20))
     again = await derive(gateway, derive_request(master, 10, 20))
     assert (True, 0, 10) == (again.done, again.created_count, again.first_index)
@@ -281,7 +282,7 @@ async def test_list_filters(gateway: Gateway, wallets: list[pb.Wallet]) -> None:
     assert [wallets[0].id] == [w.id for w in (await gateway.wallets.ListWallets(prefix)).wallets]
     middle = pb.ListWalletsRequest(index_min=1, index_max=1)
     assert [wallets[1].id] == [w.id for w in (await gateway.wallets.ListWallets(middle)).wallets]
-    later = pb.ListWalletsRequest(create_time_min={"seconds": 4_000_000_000})
+    later = pb.ListWalletsRequest(create_time_min=Timestamp(seconds=4_000_000_000))
     assert [] == list((await gateway.wallets.ListWallets(later)).wallets)
     seen, token = [], ""
     while True:
