@@ -1,4 +1,4 @@
-"""`python -m signer_daemon --config FILE`: start, say so in one line of JSON, serve until stopped."""
+"""`python -m signer_daemon --config FILE`: start, say so in a line of JSON, serve until told."""
 
 import argparse
 import json

@@ -1,25 +1,30 @@
-"""admin.sock: the calls of the operator. Secrets come in sealed to us, go out sealed to the caller."""
+"""admin.sock: the operator's calls. Secrets come in sealed to us, go out sealed to the caller."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
 
 import grpc
 
-from signer_daemon import checks, hardening
+from signer_daemon import checks, hardening, policy
+from signer_daemon.archives import Archives
+from signer_daemon.config import Config
 from signer_daemon.custody import Custody
-from signer_daemon.errors import Refusal, invalid
+from signer_daemon.errors import invalid
+from signer_daemon.exports import Exports
+from signer_daemon.freezes import ALL, PREFIX
 from signer_daemon.ledger import Clock
 from signer_daemon.pipeline import Pipeline
+from signer_daemon.policy import PolicyError
 from signer_daemon.trail import Trail
 from signer_daemon.vault.errors import MnemonicInvalid, TextInvalid
 from signer_daemon.vault.mnemonic import PASSPHRASE_BYTES_MAX
 from signer_daemon.vault.primitives import sealed_box
 from signer_daemon.vault.text import nfkd
 from solward.signer.v1 import admin_service_pb2 as pb
-from solward.signer.v1 import errors_pb2 as reasons
 from solward.signer.v1.admin_service_pb2_grpc import AdminServiceServicer
 
+POLICY_VERSION = "policy_version"  # what stands in the audit log under this name
 WORDS_OF_BITS = {128: 12, 256: 24}
 
 
@@ -27,7 +32,14 @@ class AdminService(AdminServiceServicer):
     """Implements solward.signer.v1.AdminService."""
 
     def __init__(
-        self, custody: Custody, pipeline: Pipeline, trail: Trail, clock: Clock, *, version: str
+        self,
+        custody: Custody,
+        pipeline: Pipeline,
+        trail: Trail,
+        clock: Clock,
+        *,
+        config: Config,
+        version: str,
     ) -> None:
         """Take what the calls need; the uptime counts from here."""
         self._custody = custody
@@ -35,6 +47,9 @@ class AdminService(AdminServiceServicer):
         self._trail = trail
         self._clock = clock
         self._version = version
+        self._exports = Exports(custody, config.export)
+        self._archives = Archives(custody, config.export)
+        self._policy_files = {False: config.policy_file, True: config.shadow_policy_file}
         self._started_ms = clock.uptime_ms()
 
     def GenerateMnemonic(
@@ -110,7 +125,7 @@ class AdminService(AdminServiceServicer):
     ) -> pb.GetStatusResponse:
         """Return what is in force and how much was done."""
         head = self._trail.log.head
-        policy = self._pipeline.policy
+        admission = self._pipeline.admission
         return pb.GetStatusResponse(
             version=self._version,
             uptime_ms=self._clock.uptime_ms() - self._started_ms,
@@ -119,8 +134,10 @@ class AdminService(AdminServiceServicer):
             signature_count=self._pipeline.signature_count,
             audit_sequence=head.count - 1,
             audit_head=head.mac.decode(),
-            policy_digest=policy.digest,
-            policy_version=policy.version,
+            policy_digest=admission.policy.digest,
+            policy_version=admission.policy.version,
+            shadow_policy_digest=admission.shadow.digest if admission.shadow else "",
+            freezes=admission.freezes.frozen,
             secret_memory=self._custody.pool.backing,
             resident_bytes=_resident_bytes(),
             key_id=self._custody.keyring.key_id,
@@ -134,51 +151,94 @@ class AdminService(AdminServiceServicer):
 
     def ExportMnemonic(
         self, request: pb.ExportMnemonicRequest, context: grpc.ServicerContext
-    ) -> NoReturn:
-        """Refuse: not implemented."""
-        raise _missing("ExportMnemonic")
+    ) -> pb.ExportMnemonicResponse:
+        """Seal a mnemonic to the caller's key."""
+        return self._exports.export_mnemonic(request, self._trail)
 
     def ExportPrivateKey(
         self, request: pb.ExportPrivateKeyRequest, context: grpc.ServicerContext
-    ) -> NoReturn:
-        """Refuse: not implemented."""
-        raise _missing("ExportPrivateKey")
+    ) -> pb.ExportPrivateKeyResponse:
+        """Seal a key pair to the caller's key."""
+        return self._exports.export_private_key(request, self._trail)
 
     def ExportVault(
         self, request: pb.ExportVaultRequest, context: grpc.ServicerContext
-    ) -> NoReturn:
-        """Refuse: not implemented."""
-        raise _missing("ExportVault")
+    ) -> Iterator[pb.ExportVaultResponse]:
+        """Stream an archive."""
+        return self._archives.export_vault(request, self._trail)
 
     def ImportVault(
         self, request: pb.ImportVaultRequest, context: grpc.ServicerContext
-    ) -> NoReturn:
-        """Refuse: not implemented."""
-        raise _missing("ImportVault")
+    ) -> Iterator[pb.ImportVaultResponse]:
+        """Stream what an archive holds, sealed for this signer."""
+        return self._archives.import_vault(request, self._trail)
 
     def ReloadPolicy(
         self, request: pb.ReloadPolicyRequest, context: grpc.ServicerContext
-    ) -> NoReturn:
-        """Refuse: not implemented."""
-        raise _missing("ReloadPolicy")
+    ) -> pb.ReloadPolicyResponse:
+        """Put the file in force, if its version rises; or watch what a shadow would deny."""
+        request_id = checks.request_id(request.request_id)
+        admission = self._pipeline.admission
+        event = "load_shadow_policy" if request.shadow else "reload_policy"
+        with self._trail.call(event, request_id) as call:
+            file = self._policy_files[request.shadow]
+            if file is None:
+                raise PolicyError("shadow_policy_file is not configured")
+            loaded = policy.load(file)
+            in_force = admission.policy.version
+            if loaded.version <= in_force:
+                raise PolicyError(f"version is {loaded.version}; it must rise above {in_force}")
+            call.note(policy=loaded.digest, version=loaded.version)
+            if not request.shadow:
+                call.note(standing={POLICY_VERSION: str(loaded.version)})
+            call.commit()
+            if request.shadow:
+                admission.shadow = loaded
+            else:
+                admission.policy, admission.shadow = loaded, None
+        return pb.ReloadPolicyResponse(policy_digest=loaded.digest, policy_version=loaded.version)
 
-    def Freeze(self, request: pb.FreezeRequest, context: grpc.ServicerContext) -> NoReturn:
-        """Refuse: not implemented."""
-        raise _missing("Freeze")
+    def Freeze(self, request: pb.FreezeRequest, context: grpc.ServicerContext) -> pb.FreezeResponse:
+        """Stop signing for a target."""
+        self._change_freeze(request, frozen=True)
+        return pb.FreezeResponse()
 
-    def Unfreeze(self, request: pb.UnfreezeRequest, context: grpc.ServicerContext) -> NoReturn:
-        """Refuse: not implemented."""
-        raise _missing("Unfreeze")
+    def Unfreeze(
+        self, request: pb.UnfreezeRequest, context: grpc.ServicerContext
+    ) -> pb.UnfreezeResponse:
+        """End a freeze."""
+        self._change_freeze(request, frozen=False)
+        return pb.UnfreezeResponse()
+
+    def _change_freeze(
+        self, request: pb.FreezeRequest | pb.UnfreezeRequest, *, frozen: bool
+    ) -> None:
+        request_id = checks.request_id(request.request_id)
+        kind = request.WhichOneof("target")
+        if kind is None or (kind == "all" and not request.all):
+            raise invalid("target", "must name what to freeze")
+        name = {"address": request.address, "group": request.group, "all": ""}[kind]
+        if len(name) > 64:
+            raise invalid(kind, "must be at most 64 characters")
+        target = ALL if kind == "all" else f"{'wallet' if kind == 'address' else kind}/{name}"
+        freezes = self._pipeline.admission.freezes
+        if frozen:
+            # In force before it is written: a log that cannot be written must not keep us signing.
+            freezes.change(target, frozen=True)
+        event = "freeze" if frozen else "unfreeze"
+        standing = {PREFIX + target: "1" if frozen else None}
+        with self._trail.call(event, request_id, target=target, standing=standing):
+            pass
+        freezes.change(target, frozen=frozen)
 
     def RevokeSessions(
         self, request: pb.RevokeSessionsRequest, context: grpc.ServicerContext
-    ) -> NoReturn:
-        """Refuse: not implemented."""
-        raise _missing("RevokeSessions")
-
-
-def _missing(rpc: str) -> Refusal:
-    return Refusal(reasons.ERROR_REASON_NOT_IMPLEMENTED, f"{rpc}: this signer cannot do that yet")
+    ) -> pb.RevokeSessionsResponse:
+        """Wipe every session's keys, then say so in the log."""
+        request_id = checks.request_id(request.request_id)
+        count = self._custody.sessions.revoke_all()
+        with self._trail.call("revoke_sessions", request_id, sessions=count):
+            return pb.RevokeSessionsResponse(revoked_count=count)
 
 
 def _resident_bytes() -> int:

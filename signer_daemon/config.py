@@ -5,6 +5,7 @@ socket_dir        = "/run/solward/signer"     # signer.sock, 0660, for the gatew
 admin_socket_dir  = "/run/solward/admin"      # admin.sock, 0600, for the operator
 policy_file       = "/etc/solward/policy.toml"
 socket_group      = "solward-gateway"         # optional: who may reach signer.sock
+shadow_policy_file = "/etc/solward/next.toml" # optional: logged, not enforced
 
 [secrets]                                     # optional: see secrets_source
 encryption_key_file = "..."
@@ -18,6 +19,11 @@ sessions_max = 64
 workers = 8
 kdf_concurrency = 2
 kdf_wait_ms_max = 2000
+
+[export]                                      # optional; all of it is off unless turned on
+mnemonics = false
+private_keys = false
+vault = false
 """
 
 import tomllib
@@ -62,6 +68,15 @@ _LIMIT_BOUNDS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    """What may leave through admin.sock, sealed to the operator's key or in an archive."""
+
+    mnemonics: bool = False
+    private_keys: bool = False
+    vault: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration, checked."""
 
@@ -72,6 +87,8 @@ class Config:
     socket_group: str | None = None
     secrets: SecretFiles = field(default_factory=SecretFiles)
     limits: Limits = field(default_factory=Limits)
+    export: Export = field(default_factory=Export)
+    shadow_policy_file: Path | None = None
 
     @property
     def signer_socket(self) -> Path:
@@ -109,6 +126,8 @@ def load(path: Path) -> Config:
         socket_group=group,
         secrets=_secrets(_table(raw, "secrets")),
         limits=_limits(_table(raw, "limits")),
+        export=_export(_table(raw, "export")),
+        shadow_policy_file=_path(raw, "shadow_policy_file", ""),
     )
 
 
@@ -150,3 +169,11 @@ def _limits(table: dict[str, Any]) -> Limits:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise ConfigError(f"limits.{key}: must be an integer from {low} to {high}")
     return Limits(**table)
+
+
+def _export(table: dict[str, Any]) -> Export:
+    _refuse_unknown(table, {f.name for f in fields(Export)}, "export.")
+    for key, value in table.items():
+        if not isinstance(value, bool):
+            raise ConfigError(f"export.{key}: must be true or false")
+    return Export(**table)

@@ -1,29 +1,34 @@
-"""Making, sealing and unlocking keys: everything the signer does with a password.
+"""Making and sealing keys: what the signer does with a password, and what its other calls build on.
 
-Each method is one call of the contract: check, open, work on locked pages, write the audit record,
-answer.
+Each call goes one way: check, open, work on locked pages, write the audit record, answer.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from signer_daemon import checks
-from signer_daemon.errors import invalid
-from signer_daemon.trail import Trail
+from signer_daemon.errors import Refusal, invalid
+from signer_daemon.ledger import Meters
+from signer_daemon.ledger.meters import MINUTE_MS, charges_field
+from signer_daemon.policy.model import Charge
+from signer_daemon.trail import Call, Trail
 from signer_daemon.vault.derivation import IMPORTED, Identity, KeyPair, derive_range
 from signer_daemon.vault.envelope import EnvelopeOpener
+from signer_daemon.vault.errors import RecordRejected
 from signer_daemon.vault.keyring import KeyRing
 from signer_daemon.vault.memory import PagePool
 from signer_daemon.vault.mnemonic import WordLists
-from signer_daemon.vault.records import Kind, Master, RecordKeys, SealedRecord, Sealer
+from signer_daemon.vault.records import KeyGroup, Kind, Master, RecordKeys, Sealer
 from signer_daemon.vault.sessions import SessionTable
+from solward.signer.v1 import errors_pb2 as reasons
 from solward.signer.v1 import records_pb2
 from solward.signer.v1 import signer_service_pb2 as pb
 
 WALLETS_MAX = 10_000
-MASTERS_MAX = 100
-KEY_GROUPS_MAX = 16
 CHUNK_WALLETS = 1000
+# Wrong passwords for one key group. A password of 12 characters outlives this by far; the KDF alone
+# would let a stolen gateway try sixty a second.
+ATTEMPTS_PER_MINUTE = 10
 
 
 class Custody:
@@ -37,6 +42,7 @@ class Custody:
         envelopes: EnvelopeOpener,
         sessions: SessionTable,
         words: WordLists,
+        meters: Meters,
         session_ttl_seconds_max: int,
     ) -> None:
         """Take the rooms; the caller owns and closes them."""
@@ -45,6 +51,7 @@ class Custody:
         self.envelopes = envelopes
         self.sessions = sessions
         self.words = words
+        self.meters = meters
         self.session_ttl_seconds_max = session_ttl_seconds_max
 
     @contextmanager
@@ -54,6 +61,28 @@ class Custody:
         """Lend a password from its envelope, on a page that is wiped when the block ends."""
         with self.pool.page() as page:
             yield self.envelopes.open_password(sealed, page, purpose, rpc, *map(str, fields))
+
+    @contextmanager
+    def unlocked(self, password: memoryview, group: KeyGroup, call: Call) -> Iterator[RecordKeys]:
+        """Lend the record keys of a group for a block that proves the password by opening a record.
+
+        A wrong one is counted, in the audit log too: so that guessing stays slow across a restart.
+        """
+        charge = Charge(f"failures/{group.name}", 1, ATTEMPTS_PER_MINUTE, "password attempts")
+        if not self.meters.available(charge):
+            raise Refusal(
+                reasons.ERROR_REASON_PASSWORD_ATTEMPTS,
+                f"{ATTEMPTS_PER_MINUTE} wrong passwords in a minute for this key group",
+                retry_delay_ms=MINUTE_MS,
+            )
+        try:
+            with self.keyring.record_keys(password, group) as keys:
+                yield keys
+        except RecordRejected:
+            # Not `reserve`: guesses that ran at once must each count, even beyond the limit.
+            self.meters.add(charge)
+            call.note(charges=charges_field((charge,)))
+            raise
 
     def create_master(
         self, request: pb.CreateMasterWalletRequest, trail: Trail
@@ -92,7 +121,7 @@ class Custody:
     def derive(
         self, request: pb.DeriveWalletsRequest, trail: Trail
     ) -> Iterator[pb.DeriveWalletsResponse]:
-        """Derive a range under the master's own key group: one scrypt run then unlocks all of it."""
+        """Derive a range under the master's own key group: one scrypt run unlocks all of it."""
         request_id = checks.request_id(request.request_id)
         first, count = request.first_index, request.count
         checks.in_range("count", count, 1, WALLETS_MAX)
@@ -107,7 +136,7 @@ class Custody:
             with self.password(
                 request.sealed_password, "DeriveWallets", fingerprint, first, count
             ) as password:
-                keys = stack.enter_context(self.keyring.record_keys(password, sealed.group))
+                keys = stack.enter_context(self.unlocked(password, sealed.group, call))
             page, pair_page = (stack.enter_context(self.pool.page()) for _ in range(2))
             master = sealed.open_master(keys.mnemonic, fingerprint, page)
             call.commit()
@@ -154,128 +183,3 @@ class Custody:
             ownership_tag=self.keyring.tag(identity),
         )
         return pb.SealPrivateKeyResponse(wallet=wallet, key_group=group.name)
-
-    def open_session(
-        self, request: pb.OpenSessionRequest, trail: Trail, now_ms: int
-    ) -> pb.OpenSessionResponse:
-        """Prove a password on one wallet of each key group; keep their keys for purpose SIGN."""
-        request_id = checks.request_id(request.request_id)
-        purposes = (pb.OpenSessionRequest.PURPOSE_SIGN, pb.OpenSessionRequest.PURPOSE_VERIFY)
-        checks.one_of("purpose", request.purpose, purposes)
-        purpose = pb.OpenSessionRequest.Purpose.Name(request.purpose)
-        limit = self.session_ttl_seconds_max
-        ttl_seconds = checks.in_range("ttl_seconds", request.ttl_seconds, 0, limit) or limit
-        checks.in_range("wallets", len(request.wallets), 1, KEY_GROUPS_MAX)
-        identities = [
-            checks.wallet_identity(f"wallets[{at}]", wallet)
-            for at, wallet in enumerate(request.wallets)
-        ]
-        addresses = [identity.address for identity in identities]
-        with trail.call("open_session", request_id, purpose=purpose, addresses=addresses) as call:
-            records = [
-                checks.sealed(wallet.sealed_record, Kind.WALLET) for wallet in request.wallets
-            ]
-            groups = sorted(record.group.name for record in records)
-            if len(set(groups)) != len(groups):
-                raise invalid("wallets", "must be of different key groups")
-            call.note(key_groups=groups)
-            bound: list[str | int] = [purpose, request.ttl_seconds, *groups]
-            with self.password(request.sealed_password, "OpenSession", *bound) as password:
-                unlocked = self._unlock(password, records, identities)
-                if request.purpose == pb.OpenSessionRequest.PURPOSE_VERIFY:
-                    for _ in unlocked:
-                        pass
-                    return pb.OpenSessionResponse(key_groups=groups)
-                token = self.sessions.open(unlocked, ttl_seconds)
-            try:
-                call.commit()
-            except BaseException:
-                self.sessions.close(token)
-                raise
-        return pb.OpenSessionResponse(
-            session_token=token, expire_time_ms=now_ms + ttl_seconds * 1000, key_groups=groups
-        )
-
-    def _unlock(
-        self, password: memoryview, records: list[SealedRecord], identities: list[Identity]
-    ) -> Iterator[RecordKeys]:
-        """Yield the keys of each record's group once its record has opened with them."""
-        with self.pool.page() as page:
-            pair = KeyPair(page)
-            for record, identity in zip(records, identities, strict=True):
-                with self.keyring.record_keys(password, record.group) as keys:
-                    record.open_wallet(keys.wallet, identity, pair)
-                    pair.wipe()
-                    yield keys
-
-    def rotate(self, request: pb.RotateRecordsRequest, trail: Trail) -> pb.RotateRecordsResponse:
-        """Seal records of one key group again: new password, new salt, current keys."""
-        request_id = checks.request_id(request.request_id)
-        checks.in_range("masters", len(request.masters), 0, MASTERS_MAX)
-        checks.in_range("wallets", len(request.wallets), 0, WALLETS_MAX)
-        if not request.masters and not request.wallets:
-            raise invalid("wallets", "there is nothing to rotate")
-        counts = {"masters": len(request.masters), "wallets": len(request.wallets)}
-        with trail.call("rotate_records", request_id, **counts) as call, ExitStack() as stack:
-            masters = [checks.sealed(m.sealed_record, Kind.MNEMONIC) for m in request.masters]
-            wallets = [checks.sealed(w.sealed_record, Kind.WALLET) for w in request.wallets]
-            group = (masters or wallets)[0].group
-            if any(record.group != group for record in (*masters, *wallets)):
-                raise invalid("wallets", "masters and wallets must be of one key group")
-            call.note(key_group=group.name)
-            old, new = self._rotation_keys(request, group.name, (masters or wallets)[0], stack)
-            call.note(new_key_group=new.group.name)
-            response = pb.RotateRecordsResponse(key_group=new.group.name)
-            self._rotate_masters(request, masters, old, new, response)
-            self._rotate_wallets(request, wallets, old, new, response)
-        return response
-
-    def _rotation_keys(
-        self,
-        request: pb.RotateRecordsRequest,
-        key_group: str,
-        sample: SealedRecord,
-        stack: ExitStack,
-    ) -> tuple[RecordKeys, RecordKeys]:
-        rpc = "RotateRecords"
-        new_password = self.password(
-            request.sealed_new_password, rpc, key_group, purpose="new_password"
-        )
-        with self.password(request.sealed_password, rpc, key_group) as password:
-            old = stack.enter_context(self.keyring.record_keys(password, sample.group))
-        with new_password as password:
-            new = stack.enter_context(
-                self.keyring.record_keys(password, self.keyring.new_group(sample.group.log2n))
-            )
-        return old, new
-
-    def _rotate_masters(
-        self,
-        request: pb.RotateRecordsRequest,
-        records: list[SealedRecord],
-        old: RecordKeys,
-        new: RecordKeys,
-        response: pb.RotateRecordsResponse,
-    ) -> None:
-        sealer = Sealer(new, Kind.MNEMONIC)
-        for named, record in zip(request.masters, records, strict=True):
-            with self.pool.page() as page, self.pool.page() as scratch:
-                master = record.open_master(old.mnemonic, named.master_fingerprint, page)
-                response.sealed_master_records.append(sealer.seal_master(master, scratch))
-
-    def _rotate_wallets(
-        self,
-        request: pb.RotateRecordsRequest,
-        records: list[SealedRecord],
-        old: RecordKeys,
-        new: RecordKeys,
-        response: pb.RotateRecordsResponse,
-    ) -> None:
-        sealer = Sealer(new, Kind.WALLET)
-        with self.pool.page() as page:
-            pair = KeyPair(page)
-            for at, (named, record) in enumerate(zip(request.wallets, records, strict=True)):
-                identity = checks.wallet_identity(f"wallets[{at}]", named)
-                record.open_wallet(old.wallet, identity, pair)
-                response.sealed_wallet_records.append(sealer.seal(pair.seed, identity))
-                response.ownership_tags.append(self.keyring.tag(identity))

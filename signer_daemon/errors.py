@@ -2,8 +2,8 @@
 
     Exception
     ├── Refusal              a request is refused; carries an ErrorReason, safe to send
-    └── (of the rooms)       VaultError, IntentRejected, AuditUnavailableError: `refusal_of` turns each
-                             into a Refusal; what it does not know becomes INTERNAL
+    └── (of the rooms)       VaultError, IntentRejected, AuditUnavailableError: `refusal_of`
+                             makes each a Refusal; what it does not know becomes INTERNAL
 
 Nothing from an exception that was not expected is ever sent: its text might hold a secret.
 """
@@ -18,6 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from signer_daemon.intent import IntentRejected
 from signer_daemon.ledger import AuditUnavailableError
+from signer_daemon.policy import PolicyError
 from signer_daemon.vault import errors as vault
 from solward.signer.v1 import errors_pb2 as pb
 from solward.signer.v1 import signer_service_pb2 as signer_pb
@@ -42,6 +43,12 @@ STATUS: dict["pb.ErrorReason.ValueType", grpc.StatusCode] = {
     pb.ERROR_REASON_INTERNAL: grpc.StatusCode.INTERNAL,
     pb.ERROR_REASON_SESSION_LIMIT: grpc.StatusCode.RESOURCE_EXHAUSTED,
     pb.ERROR_REASON_STREAM_LIMIT: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    pb.ERROR_REASON_FROZEN: grpc.StatusCode.PERMISSION_DENIED,
+    pb.ERROR_REASON_SCOPE_DENIED: grpc.StatusCode.PERMISSION_DENIED,
+    pb.ERROR_REASON_PASSWORD_ATTEMPTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    pb.ERROR_REASON_EXPORT_DISABLED: grpc.StatusCode.FAILED_PRECONDITION,
+    pb.ERROR_REASON_POLICY_REJECTED: grpc.StatusCode.FAILED_PRECONDITION,
+    pb.ERROR_REASON_ARCHIVE_REJECTED: grpc.StatusCode.PERMISSION_DENIED,
 }
 log = logging.getLogger("solward.signer")
 
@@ -139,8 +146,10 @@ _OF_ROOMS: tuple[tuple[type[Exception], "pb.ErrorReason.ValueType"], ...] = (
     (vault.PrivateKeyInvalid, pb.ERROR_REASON_INVALID_FIELD),
     (vault.MnemonicInvalid, pb.ERROR_REASON_MNEMONIC_INVALID),
     (vault.RecordRejected, pb.ERROR_REASON_RECORD_REJECTED),
+    (vault.ArchiveRejected, pb.ERROR_REASON_ARCHIVE_REJECTED),
     (vault.OwnershipRejected, pb.ERROR_REASON_OWNERSHIP_REJECTED),
     (vault.EnvelopeRejected, pb.ERROR_REASON_CREDENTIAL_REJECTED),
+    (PolicyError, pb.ERROR_REASON_POLICY_REJECTED),
     (vault.KdfBusy, pb.ERROR_REASON_KDF_BUSY),
     (vault.MemoryUnavailable, pb.ERROR_REASON_KDF_BUSY),
     (vault.SessionLimit, pb.ERROR_REASON_SESSION_LIMIT),

@@ -13,10 +13,12 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from signer_daemon import hardening, policy, secrets_source, sockets
-from signer_daemon.admin_service import AdminService
+from signer_daemon.admin_service import POLICY_VERSION, AdminService
+from signer_daemon.admission import Admission
 from signer_daemon.config import Config
 from signer_daemon.custody import Custody
 from signer_daemon.errors import RefusalInterceptor
+from signer_daemon.freezes import Freezes
 from signer_daemon.ledger import AuditLog, Meters, SystemClock
 from signer_daemon.ledger.meters import DAY_MS
 from signer_daemon.pipeline import Pipeline
@@ -42,7 +44,7 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),
 )
 _ADMIN_WORKERS = 2
-_PAGES_PER_WORKER = 8  # what the greediest call holds at once, and one to spare
+_PAGES_PER_WORKER = 12  # what the greediest call holds at once, and one to spare
 _SWEEP_S = 1.0
 _DRAIN_S = 5.0
 log = logging.getLogger("solward.signer")
@@ -90,6 +92,8 @@ class Signer:
         self._stack.callback(audit.close)
         meters = Meters(clock)
         meters.restore(audit.recent(DAY_MS))
+        standing = audit.standing()
+        _require_no_older(rules, standing)
         boot_id = secrets.token_bytes(16)
         self._sessions = SessionTable(
             lambda: clock.uptime_ms() / 1000, sessions_max=limits.sessions_max
@@ -101,11 +105,17 @@ class Signer:
             envelopes=EnvelopeOpener(keyring, boot_id, lambda: clock.wall_ms() / 1000),
             sessions=self._sessions,
             words=WordLists.load(),
+            meters=meters,
             session_ttl_seconds_max=limits.session_ttl_seconds_max,
         )
-        pipeline = Pipeline(
-            pool=pool, keyring=keyring, sessions=self._sessions, meters=meters, policy=rules
+        admission = Admission(
+            keyring=keyring,
+            sessions=self._sessions,
+            meters=meters,
+            freezes=Freezes(standing),
+            policy=rules,
         )
+        pipeline = Pipeline(admission=admission, pool=pool, sessions=self._sessions)
         release = _release()
         self._signer_service = SignerService(
             custody,
@@ -116,10 +126,19 @@ class Signer:
             version=release,
         )
         self._admin_service = AdminService(
-            custody, pipeline, Trail(audit, "admin.sock"), clock, version=release
+            custody, pipeline, Trail(audit, "admin.sock"), clock, config=config, version=release
         )
         start = Trail(audit, "signer")
-        audit.append(start.event("start", "", "ok", policy=rules.digest, key_id=keyring.key_id))
+        audit.append(
+            start.event(
+                "start",
+                "",
+                "ok",
+                policy=rules.digest,
+                key_id=keyring.key_id,
+                standing={POLICY_VERSION: str(rules.version)},
+            )
+        )
 
     def __enter__(self) -> Self:
         """Bind both sockets and serve; healthy means usable."""
@@ -171,6 +190,13 @@ class Signer:
     def __exit__(self, *_: object) -> None:
         """Drain, wipe, remove the sockets, release the locks."""
         self._stack.close()
+
+
+def _require_no_older(rules: policy.Policy, standing: dict[str, str]) -> None:
+    """Refuse a policy older than the last one in force: putting an old file back loosens nothing."""
+    last = int(standing.get(POLICY_VERSION, "0"))
+    if rules.version < last:
+        raise policy.PolicyError(f"version is {rules.version}, but {last} was in force before")
 
 
 def _drain(server: grpc.Server) -> None:

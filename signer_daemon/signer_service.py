@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import grpc
 
-from signer_daemon import checks
+from signer_daemon import checks, unlocking
 from signer_daemon.custody import Custody
 from signer_daemon.errors import Refusal
 from signer_daemon.ledger import Clock
@@ -51,7 +51,7 @@ class SignerService(SignerServiceServicer):
             box_public_key=keyring.box_public_key,
             boot_id=self._boot_id,
             key_id=keyring.key_id,
-            policy_digest=self._pipeline.policy.digest,
+            policy_digest=self._pipeline.admission.policy.digest,
             version=self._version,
             time_ms=self._clock.wall_ms(),
         )
@@ -78,13 +78,13 @@ class SignerService(SignerServiceServicer):
         self, request: pb.RotateRecordsRequest, context: grpc.ServicerContext
     ) -> pb.RotateRecordsResponse:
         """Seal records under a new password."""
-        return self._custody.rotate(request, self._trail)
+        return unlocking.rotate(self._custody, request, self._trail)
 
     def OpenSession(
         self, request: pb.OpenSessionRequest, context: grpc.ServicerContext
     ) -> pb.OpenSessionResponse:
         """Prove a password; keep the keys for a time."""
-        return self._custody.open_session(request, self._trail, self._clock.wall_ms())
+        return unlocking.open_session(self._custody, request, self._trail, self._clock.wall_ms())
 
     def CloseSession(
         self, request: pb.CloseSessionRequest, context: grpc.ServicerContext
@@ -110,7 +110,7 @@ class SignerService(SignerServiceServicer):
         self, request: pb.CheckPolicyRequest, context: grpc.ServicerContext
     ) -> pb.CheckPolicyResponse:
         """Say what the policy would answer."""
-        return self._pipeline.check(request)
+        return self._pipeline.admission.check(request)
 
     def StreamAuditRecords(
         self, request: pb.StreamAuditRecordsRequest, context: grpc.ServicerContext

@@ -13,7 +13,6 @@ from signer_daemon.ledger import AuditLog
 from solward.signer.v1 import errors_pb2 as pb
 
 Caller = Literal["signer.sock", "admin.sock", "signer"]
-Field = str | int | list[str] | list[list[str | int]]
 
 
 class Trail:
@@ -24,7 +23,7 @@ class Trail:
         self.caller = caller
 
     def event(
-        self, event: str, request_id: str, outcome: str, **fields: Field
+        self, event: str, request_id: str, outcome: str, **fields: object
     ) -> dict[str, object]:
         """Return a record to be written; `fields` hold nothing secret."""
         return {
@@ -36,7 +35,7 @@ class Trail:
         }
 
     @contextmanager
-    def call(self, event: str, request_id: str, **fields: Field) -> Iterator["Call"]:
+    def call(self, event: str, request_id: str, **fields: object) -> Iterator["Call"]:
         """Guard one call: `ok` is written when it ends well, the refusal's reason when it does not.
 
         Raises Refusal, also AUDIT_UNAVAILABLE when the record cannot be written.
@@ -60,7 +59,7 @@ class Call:
     """One guarded call, and what it has learned about itself so far."""
 
     def __init__(
-        self, trail: Trail, event: str, request_id: str, fields: Mapping[str, Field]
+        self, trail: Trail, event: str, request_id: str, fields: Mapping[str, object]
     ) -> None:
         self._trail = trail
         self._event = event
@@ -68,7 +67,7 @@ class Call:
         self._fields = dict(fields)
         self._is_committed = False
 
-    def note(self, **fields: Field) -> None:
+    def note(self, **fields: object) -> None:
         """Add public facts to the record to be written."""
         self._fields.update(fields)
 

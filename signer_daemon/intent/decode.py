@@ -125,9 +125,11 @@ def _token_program(instruction: Instruction) -> str | None:
 
 
 def _priority_fee_lamports(message: Message) -> int:
-    """ceil(price * limit / 10^6). Doubled requests fail on the chain; here the dearest counts."""
-    if message.version == 1:
-        return message.priority_fee_lamports  # SIMD-0385: compute budget instructions are no-ops
+    """ceil(price * limit / 10^6). Doubled requests fail on the chain; here the dearest counts.
+
+    In v1 SIMD-0385 makes these instructions no-ops, but not every runtime agrees yet: both fees
+    count, since a bound that is too high only asks for a simpler transaction.
+    """
     prices, limits = [0], []
     for instruction in message.instructions:
         if instruction.program == programs.COMPUTE_BUDGET:
@@ -138,4 +140,4 @@ def _priority_fee_lamports(message: Message) -> int:
                 limits.append(value)
     default = COMPUTE_UNITS_DEFAULT * len(message.instructions)
     limit = min(max(limits, default=default), COMPUTE_UNITS_MAX)
-    return -(-max(prices) * limit // 1_000_000)
+    return message.priority_fee_lamports - (-max(prices) * limit // 1_000_000)

@@ -248,6 +248,18 @@ class AuditLog:
                     return
                 yield record, age
 
+    def standing(self) -> dict[str, str]:
+        """Gives what stands by the log: the `standing` fields of all records, folded oldest first;
+        None lifts a key. For what must outlive the process without a file of its own.
+        """
+        facts: dict[str, str] = {}
+        for place in range(len(self._index)):
+            for line in self._lines(place):
+                if '"standing":{' in line:
+                    for key, value in json.loads(line[:-65]).get("standing", {}).items():
+                        facts.pop(key, None) if value is None else facts.update({key: value})
+        return facts
+
     def _lines(self, place: int) -> list[str]:
         """Reads the lines between one index entry and the next, or the durable end."""
         start, end = self._index[place].size, self._head.size

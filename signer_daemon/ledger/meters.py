@@ -103,6 +103,12 @@ class Meters:
                 self._meters[name].held += amount
         return Reservation(self, amounts)
 
+    def add(self, charge: Charge) -> None:
+        """Counts a charge at once, beyond its limit too."""
+        with self._lock:
+            now = self._now_ms()
+            self._meter(charge.meter, now).add(now, charge.amount)
+
     def available(self, charge: Charge) -> int:
         """Gives what is left of a charge's limit now, 0 if nothing is."""
         with self._lock:
@@ -195,6 +201,6 @@ def _amounts(charges: Sequence[Charge]) -> Counter[str]:
 
 
 def _new_meter(name: str) -> _Meter:
-    if name.startswith("signatures/"):
+    if name.startswith(("signatures/", "failures/")):
         return _Meter(MINUTE_MS + SLACK_MS, 1)
     return _Meter(DAY_MS, _DAY_BUCKET_MS)

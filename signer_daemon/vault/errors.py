@@ -10,6 +10,7 @@
     ├── MnemonicInvalid        unknown word, wrong count or wrong checksum
     ├── PrivateKeyInvalid      wrong length, or the public half does not fit
     ├── RecordRejected         a sealed record did not open; never says why
+    ├── ArchiveRejected        a vault archive did not open; never says why
     ├── OwnershipRejected      an ownership tag is not ours, or not this wallet's
     ├── EnvelopeRejected       a sealed secret was refused; `reason` is stable
     ├── KdfBusy                no slot for a password derivation in time
@@ -72,6 +73,13 @@ class RecordRejected(VaultError):
 
     def __init__(self) -> None:
         super().__init__("the record does not open with this password and identity")
+
+
+class ArchiveRejected(VaultError):
+    """A vault archive did not open. Password, version, altered or cut: one message."""
+
+    def __init__(self) -> None:
+        super().__init__("the archive does not open with this password")
 
 
 class OwnershipRejected(VaultError):

@@ -169,20 +169,36 @@ class KeyRing:
             raise RecordRejected
         with self._pool.page() as page:
             stretched, mnemonic, wallet = (page.take(32) for _ in range(3))
-            if not self._kdf_slots.acquire(timeout=self._kdf_wait_seconds):
-                raise KdfBusy("too many password derivations at once")
-            try:
-                _scrypt_into(password, group.salt, group.log2n, stretched)
-            finally:
-                self._kdf_slots.release()
-            with self._kdf_count_lock:
-                self._kdf_run_count += 1
+            self._stretch(password, group.salt, group.log2n, stretched)
             keys = RecordKeys(group, mnemonic, wallet)
             for kind in Kind:
                 info = _INFO + b"record-key/" + kind.encode()
                 hkdf_sha256_into(stretched, root.record, info, keys.of(kind))
             wipe(stretched)
             yield keys
+
+    @contextmanager
+    def archive_key(self, password: memoryview, salt: bytes, log2n: int) -> Iterator[memoryview]:
+        """Runs scrypt once and lends an archive's key (32), which needs no secret of this signer.
+
+        Raises KdfBusy or MemoryUnavailable.
+        """
+        with self._pool.page() as page:
+            stretched, key = page.take(32), page.take(32)
+            self._stretch(password, salt, log2n, stretched)
+            hkdf_sha256_into(stretched, b"", _INFO + b"archive", key)
+            wipe(stretched)
+            yield key
+
+    def _stretch(self, password: memoryview, salt: bytes, log2n: int, out: memoryview) -> None:
+        if not self._kdf_slots.acquire(timeout=self._kdf_wait_seconds):
+            raise KdfBusy("too many password derivations at once")
+        try:
+            _scrypt_into(password, salt, log2n, out)
+        finally:
+            self._kdf_slots.release()
+        with self._kdf_count_lock:
+            self._kdf_run_count += 1
 
     def tag(self, identity: Identity) -> str:
         """Returns the ownership tag: proof, for us, that we derived or sealed this wallet."""

@@ -10,7 +10,9 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
+from signer_daemon.vault.derivation import IMPORTED, INDEX_MAX
 from signer_daemon.vault.errors import (
     MemoryUnavailable,
     SessionInvalid,
@@ -24,15 +26,47 @@ SESSIONS_MAX = 256
 _TOKEN_BYTES = 32
 
 
+class Scope(NamedTuple):
+    """What a session may do, inside what the policy allows. Kept here, judged by elsewhere."""
+
+    index_first: int
+    index_last: int
+    transactions: bool
+    messages: bool
+    lamports_max: int
+
+
+UNSCOPED = Scope(IMPORTED, INDEX_MAX, transactions=True, messages=True, lamports_max=0)
+"""All that the policy allows; 0 lamports stand for no cap of the session's own."""
+
+
 class _Session:
-    __slots__ = ("deadline", "is_closed", "keys", "page", "users")
+    __slots__ = (
+        "deadline",
+        "idle_seconds",
+        "is_closed",
+        "keys",
+        "last_use",
+        "page",
+        "scope",
+        "users",
+    )
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.keys: dict[str, memoryview] = {}
+        self.scope: Scope = UNSCOPED
         self.deadline = 0.0
+        self.idle_seconds = 0.0
+        self.last_use = 0.0
         self.users = 0
         self.is_closed = False
+
+    @property
+    def ends_at(self) -> float:
+        """The end of its time to live, or of its patience if nobody uses it."""
+        idle_end = self.last_use + self.idle_seconds if self.users == 0 else self.deadline
+        return min(self.deadline, idle_end)
 
 
 class SessionTable:
@@ -51,7 +85,14 @@ class SessionTable:
         self._sessions: dict[bytes, _Session] = {}
         self._lock = threading.Lock()
 
-    def open(self, unlocked: Iterable[RecordKeys], ttl_seconds: float) -> bytes:
+    def open(
+        self,
+        unlocked: Iterable[RecordKeys],
+        ttl_seconds: float,
+        *,
+        idle_seconds: float = 0,
+        scope: Scope = UNSCOPED,
+    ) -> bytes:
         """Copies the wallet key of each group and returns the token (32 random bytes) that names
         them.
 
@@ -74,7 +115,10 @@ class SessionTable:
             raise
         token = secrets.token_bytes(_TOKEN_BYTES)
         with self._lock:
-            session.deadline = self._clock() + ttl_seconds
+            session.scope = scope
+            session.last_use = self._clock()
+            session.idle_seconds = idle_seconds or ttl_seconds
+            session.deadline = session.last_use + ttl_seconds
             self._sessions[_name(token)] = session
         return token
 
@@ -95,12 +139,22 @@ class SessionTable:
             if key is None:
                 raise SessionLacksKey("the session does not unlock this wallet")
             session.users += 1
+            session.last_use = self._clock()
         try:
             yield key
         finally:
             with self._lock:
                 session.users -= 1
                 self._release_if_idle(session)
+
+    def scope(self, token: bytes) -> tuple[str, Scope]:
+        """Returns a session's public name (32 hex digits) and its scope. Raises SessionInvalid."""
+        self.sweep()
+        with self._lock:
+            session = self._sessions.get(_name(token))
+            if session is None:
+                raise SessionInvalid("the session is unknown, closed or expired")
+            return _name(token).hex()[:32], session.scope
 
     def close(self, token: bytes) -> None:
         """Ends a session. Ending one that does not exist succeeds: it is what was asked for."""
@@ -120,9 +174,7 @@ class SessionTable:
         """Ends what has expired. Every call here does so; a timer should, when none come."""
         with self._lock:
             now = self._clock()
-            for name in [
-                name for name, session in self._sessions.items() if session.deadline <= now
-            ]:
+            for name in [n for n, session in self._sessions.items() if session.ends_at <= now]:
                 self._end(name)
 
     def __len__(self) -> int:

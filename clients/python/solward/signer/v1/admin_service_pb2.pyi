@@ -350,7 +350,7 @@ class ExportVaultRequest(_message.Message):
 
     @_builtins.property
     def wallets(self) -> _containers.RepeatedCompositeFieldContainer[_records_pb2.WalletRecord]:
-        """The wallets to put in."""
+        """The wallets to put in. The master of each derived one must be among `masters`."""
 
     def __init__(
         self,
@@ -468,16 +468,20 @@ class ReloadPolicyRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request, for the audit log."""
+    shadow: _builtins.bool
+    """True to load `shadow_policy_file` instead: it denies nothing, but what it would deny is logged."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
+        shadow: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "shadow", b"shadow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -696,6 +700,8 @@ class GetStatusResponse(_message.Message):
     KEY_ID_FIELD_NUMBER: _builtins.int
     INSECURE_DEV_FIELD_NUMBER: _builtins.int
     MEASURES_FIELD_NUMBER: _builtins.int
+    FREEZES_FIELD_NUMBER: _builtins.int
+    SHADOW_POLICY_DIGEST_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The signer's version."""
     uptime_ms: _builtins.int
@@ -722,9 +728,15 @@ class GetStatusResponse(_message.Message):
     """The id of the keys that new records are sealed under."""
     insecure_dev: _builtins.bool
     """True if the process was started with measures left out for development."""
+    shadow_policy_digest: _builtins.str
+    """Lower-case hex SHA-256 of the shadow policy; empty if there is none."""
     @_builtins.property
     def measures(self) -> _containers.RepeatedCompositeFieldContainer[Global___HardeningMeasure]:
         """Each hardening measure and whether it is in force."""
+
+    @_builtins.property
+    def freezes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is frozen: "all", "group/NAME" or "wallet/ADDRESS"."""
 
     def __init__(
         self,
@@ -743,10 +755,12 @@ class GetStatusResponse(_message.Message):
         key_id: _builtins.str = ...,
         insecure_dev: _builtins.bool = ...,
         measures: _abc.Iterable[Global___HardeningMeasure] | None = ...,
+        freezes: _abc.Iterable[_builtins.str] | None = ...,
+        shadow_policy_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_head", b"audit_head", "audit_sequence", b"audit_sequence", "insecure_dev", b"insecure_dev", "kdf_run_count", b"kdf_run_count", "key_id", b"key_id", "measures", b"measures", "policy_digest", b"policy_digest", "policy_version", b"policy_version", "resident_bytes", b"resident_bytes", "secret_memory", b"secret_memory", "session_count", b"session_count", "signature_count", b"signature_count", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_head", b"audit_head", "audit_sequence", b"audit_sequence", "freezes", b"freezes", "insecure_dev", b"insecure_dev", "kdf_run_count", b"kdf_run_count", "key_id", b"key_id", "measures", b"measures", "policy_digest", b"policy_digest", "policy_version", b"policy_version", "resident_bytes", b"resident_bytes", "secret_memory", b"secret_memory", "session_count", b"session_count", "shadow_policy_digest", b"shadow_policy_digest", "signature_count", b"signature_count", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

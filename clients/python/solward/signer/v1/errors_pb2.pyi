@@ -64,6 +64,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Too many sessions are open. RESOURCE_EXHAUSTED."""
     ERROR_REASON_STREAM_LIMIT: _ErrorReason.ValueType  # 18
     """Too many streams follow the audit log. RESOURCE_EXHAUSTED."""
+    ERROR_REASON_FROZEN: _ErrorReason.ValueType  # 19
+    """The wallet, its group or everything is frozen by the operator. PERMISSION_DENIED."""
+    ERROR_REASON_SCOPE_DENIED: _ErrorReason.ValueType  # 20
+    """The session's own scope does not allow this. PERMISSION_DENIED; `rule` names the part of the scope."""
+    ERROR_REASON_PASSWORD_ATTEMPTS: _ErrorReason.ValueType  # 21
+    """Too many wrong passwords for this key group of late. RESOURCE_EXHAUSTED with RetryInfo."""
+    ERROR_REASON_EXPORT_DISABLED: _ErrorReason.ValueType  # 22
+    """The signer's configuration does not allow exports. FAILED_PRECONDITION."""
+    ERROR_REASON_POLICY_REJECTED: _ErrorReason.ValueType  # 23
+    """The policy file cannot take the place of the one in force. FAILED_PRECONDITION; nothing has changed."""
+    ERROR_REASON_ARCHIVE_REJECTED: _ErrorReason.ValueType  # 24
+    """The archive does not open: wrong password or altered bytes. PERMISSION_DENIED."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Names why a call, or one item of a batch, was refused.
@@ -116,4 +128,16 @@ ERROR_REASON_SESSION_LIMIT: ErrorReason.ValueType  # 17
 """Too many sessions are open. RESOURCE_EXHAUSTED."""
 ERROR_REASON_STREAM_LIMIT: ErrorReason.ValueType  # 18
 """Too many streams follow the audit log. RESOURCE_EXHAUSTED."""
+ERROR_REASON_FROZEN: ErrorReason.ValueType  # 19
+"""The wallet, its group or everything is frozen by the operator. PERMISSION_DENIED."""
+ERROR_REASON_SCOPE_DENIED: ErrorReason.ValueType  # 20
+"""The session's own scope does not allow this. PERMISSION_DENIED; `rule` names the part of the scope."""
+ERROR_REASON_PASSWORD_ATTEMPTS: ErrorReason.ValueType  # 21
+"""Too many wrong passwords for this key group of late. RESOURCE_EXHAUSTED with RetryInfo."""
+ERROR_REASON_EXPORT_DISABLED: ErrorReason.ValueType  # 22
+"""The signer's configuration does not allow exports. FAILED_PRECONDITION."""
+ERROR_REASON_POLICY_REJECTED: ErrorReason.ValueType  # 23
+"""The policy file cannot take the place of the one in force. FAILED_PRECONDITION; nothing has changed."""
+ERROR_REASON_ARCHIVE_REJECTED: ErrorReason.ValueType  # 24
+"""The archive does not open: wrong password or altered bytes. PERMISSION_DENIED."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

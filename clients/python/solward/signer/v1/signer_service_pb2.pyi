@@ -406,6 +406,7 @@ class OpenSessionRequest(_message.Message):
     WALLETS_FIELD_NUMBER: _builtins.int
     TTL_SECONDS_FIELD_NUMBER: _builtins.int
     SEALED_PASSWORD_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request, for the audit log."""
     purpose: Global___OpenSessionRequest.Purpose.ValueType
@@ -414,11 +415,18 @@ class OpenSessionRequest(_message.Message):
     """How long the session lives, seconds, 1 to the signer's limit; 0 means the limit."""
     sealed_password: _builtins.bytes
     """The password, sealed. Purpose "password", RPC "OpenSession",
-    fields (name of the purpose, ttl_seconds, key groups of `wallets` in ascending order...).
+    fields (name of the purpose, ttl_seconds, [scope,] key groups of `wallets` in ascending order...),
+    where scope stands only if one is given, as
+    "index_first,index_last,sign_transactions,sign_messages,lamports_max,idle_ttl_seconds" in decimal,
+    each absent or false one as 0 and each true one as 1.
     """
     @_builtins.property
     def wallets(self) -> _containers.RepeatedCompositeFieldContainer[_records_pb2.WalletRecord]:
         """One wallet of each key group to unlock, 1 to 16 of them."""
+
+    @_builtins.property
+    def scope(self) -> Global___SessionScope:
+        """What the session may do, inside what the policy allows; all of that if absent."""
 
     def __init__(
         self,
@@ -428,14 +436,57 @@ class OpenSessionRequest(_message.Message):
         wallets: _abc.Iterable[_records_pb2.WalletRecord] | None = ...,
         ttl_seconds: _builtins.int = ...,
         sealed_password: _builtins.bytes = ...,
+        scope: Global___SessionScope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose", "request_id", b"request_id", "sealed_password", b"sealed_password", "ttl_seconds", b"ttl_seconds", "wallets", b"wallets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose", "request_id", b"request_id", "scope", b"scope", "sealed_password", b"sealed_password", "ttl_seconds", b"ttl_seconds", "wallets", b"wallets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OpenSessionRequest: _TypeAlias = OpenSessionRequest  # noqa: Y015
+
+@_typing.final
+class SessionScope(_message.Message):
+    """Narrows a session. Whatever it leaves out is refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIRST_FIELD_NUMBER: _builtins.int
+    INDEX_LAST_FIELD_NUMBER: _builtins.int
+    SIGN_TRANSACTIONS_FIELD_NUMBER: _builtins.int
+    SIGN_MESSAGES_FIELD_NUMBER: _builtins.int
+    LAMPORTS_MAX_FIELD_NUMBER: _builtins.int
+    IDLE_TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    index_first: _builtins.int
+    """The first derivation index it may use."""
+    index_last: _builtins.int
+    """The last one; at least index_first."""
+    sign_transactions: _builtins.bool
+    """True if it may sign transactions."""
+    sign_messages: _builtins.bool
+    """True if it may sign messages."""
+    lamports_max: _builtins.int
+    """The most lamports that may leave by it in its whole life, all ways counted; 0 means only the policy's caps."""
+    idle_ttl_seconds: _builtins.int
+    """Seconds without a signature after which it ends; 0 means only its TTL ends it."""
+    def __init__(
+        self,
+        *,
+        index_first: _builtins.int = ...,
+        index_last: _builtins.int = ...,
+        sign_transactions: _builtins.bool = ...,
+        sign_messages: _builtins.bool = ...,
+        lamports_max: _builtins.int = ...,
+        idle_ttl_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idle_ttl_seconds", b"idle_ttl_seconds", "index_first", b"index_first", "index_last", b"index_last", "lamports_max", b"lamports_max", "sign_messages", b"sign_messages", "sign_transactions", b"sign_transactions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionScope: _TypeAlias = SessionScope  # noqa: Y015
 
 @_typing.final
 class OpenSessionResponse(_message.Message):
@@ -881,6 +932,7 @@ class PolicyVerdict(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     OUTFLOW_LAMPORTS_MAX_FIELD_NUMBER: _builtins.int
     SIGNATURES_AVAILABLE_FIELD_NUMBER: _builtins.int
+    CAPS_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """The wallet's address."""
     allowed: _builtins.bool
@@ -895,6 +947,10 @@ class PolicyVerdict(_message.Message):
     """The most lamports that can leave the wallet by this transaction, all ways counted."""
     signatures_available: _builtins.int
     """Signatures that its rate limit allows now."""
+    @_builtins.property
+    def caps(self) -> _containers.RepeatedCompositeFieldContainer[Global___CapState]:
+        """Every limit that the transaction would count against; empty if it is denied."""
+
     def __init__(
         self,
         *,
@@ -905,14 +961,45 @@ class PolicyVerdict(_message.Message):
         detail: _builtins.str = ...,
         outflow_lamports_max: _builtins.int = ...,
         signatures_available: _builtins.int = ...,
+        caps: _abc.Iterable[Global___CapState] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "allowed", b"allowed", "detail", b"detail", "group", b"group", "outflow_lamports_max", b"outflow_lamports_max", "rule", b"rule", "signatures_available", b"signatures_available"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "allowed", b"allowed", "caps", b"caps", "detail", b"detail", "group", b"group", "outflow_lamports_max", b"outflow_lamports_max", "rule", b"rule", "signatures_available", b"signatures_available"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PolicyVerdict: _TypeAlias = PolicyVerdict  # noqa: Y015
+
+@_typing.final
+class CapState(_message.Message):
+    """Is what is left of one limit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    NEEDED_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """The rule, such as "desk/lamports_per_day_max: 5000000000"."""
+    needed: _builtins.int
+    """What the transaction needs of it: signatures, lamports or base units."""
+    available: _builtins.int
+    """What is left of it now."""
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        needed: _builtins.int = ...,
+        available: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "needed", b"needed", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CapState: _TypeAlias = CapState  # noqa: Y015
 
 @_typing.final
 class StreamAuditRecordsRequest(_message.Message):
