@@ -193,7 +193,7 @@ class Signer:
 
 
 def _require_no_older(rules: policy.Policy, standing: dict[str, str]) -> None:
-    """Refuse a policy older than the last one in force: putting an old file back loosens nothing."""
+    """Refuse a policy older than the last in force: putting an old file back loosens nothing."""
     last = int(standing.get(POLICY_VERSION, "0"))
     if rules.version < last:
         raise policy.PolicyError(f"version is {rules.version}, but {last} was in force before")

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from solward.gateway.v1 import credentials_pb2 as solward_dot_gateway_dot_v1_dot_credentials__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.solward/gateway/v1/master_wallet_service.proto\x12\x12solward.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$solward/gateway/v1/credentials.proto\"\x8a\x01\n\x0cMasterWallet\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x11\n\tkey_group\x18\x03 \x01(\t\x12\x15\n\rderived_count\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"w\n\x19\x43reateMasterWalletRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nword_count\x18\x02 \x01(\x05\x12\x32\n\ncredential\x18\x03 \x01(\x0b\x32\x1e.solward.gateway.v1.Credential\"U\n\x1a\x43reateMasterWalletResponse\x12\x37\n\rmaster_wallet\x18\x01 \x01(\x0b\x32 .solward.gateway.v1.MasterWallet\"2\n\x16GetMasterWalletRequest\x12\x18\n\x10master_wallet_id\x18\x01 \x01(\t\"R\n\x17GetMasterWalletResponse\x12\x37\n\rmaster_wallet\x18\x01 \x01(\x0b\x32 .solward.gateway.v1.MasterWallet\"A\n\x18ListMasterWalletsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"n\n\x19ListMasterWalletsResponse\x12\x38\n\x0emaster_wallets\x18\x01 \x03(\x0b\x32 .solward.gateway.v1.MasterWallet\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xe8\x02\n\x13MasterWalletService\x12s\n\x12\x43reateMasterWallet\x12-.solward.gateway.v1.CreateMasterWalletRequest\x1a..solward.gateway.v1.CreateMasterWalletResponse\x12j\n\x0fGetMasterWallet\x12*.solward.gateway.v1.GetMasterWalletRequest\x1a+.solward.gateway.v1.GetMasterWalletResponse\x12p\n\x11ListMasterWallets\x12,.solward.gateway.v1.ListMasterWalletsRequest\x1a-.solward.gateway.v1.ListMasterWalletsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.solward/gateway/v1/master_wallet_service.proto\x12\x12solward.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$solward/gateway/v1/credentials.proto\"\x9a\x01\n\x0cMasterWallet\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x11\n\tkey_group\x18\x03 \x01(\t\x12\x15\n\rderived_count\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06key_id\x18\x06 \x01(\t\"w\n\x19\x43reateMasterWalletRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nword_count\x18\x02 \x01(\x05\x12\x32\n\ncredential\x18\x03 \x01(\x0b\x32\x1e.solward.gateway.v1.Credential\"U\n\x1a\x43reateMasterWalletResponse\x12\x37\n\rmaster_wallet\x18\x01 \x01(\x0b\x32 .solward.gateway.v1.MasterWallet\"2\n\x16GetMasterWalletRequest\x12\x18\n\x10master_wallet_id\x18\x01 \x01(\t\"R\n\x17GetMasterWalletResponse\x12\x37\n\rmaster_wallet\x18\x01 \x01(\x0b\x32 .solward.gateway.v1.MasterWallet\"A\n\x18ListMasterWalletsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"n\n\x19ListMasterWalletsResponse\x12\x38\n\x0emaster_wallets\x18\x01 \x03(\x0b\x32 .solward.gateway.v1.MasterWallet\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xe8\x02\n\x13MasterWalletService\x12s\n\x12\x43reateMasterWallet\x12-.solward.gateway.v1.CreateMasterWalletRequest\x1a..solward.gateway.v1.CreateMasterWalletResponse\x12j\n\x0fGetMasterWallet\x12*.solward.gateway.v1.GetMasterWalletRequest\x1a+.solward.gateway.v1.GetMasterWalletResponse\x12p\n\x11ListMasterWallets\x12,.solward.gateway.v1.ListMasterWalletsRequest\x1a-.solward.gateway.v1.ListMasterWalletsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,19 +34,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'solward.gateway.v1.master_w
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MASTERWALLET']._serialized_start=142
-  _globals['_MASTERWALLET']._serialized_end=280
-  _globals['_CREATEMASTERWALLETREQUEST']._serialized_start=282
-  _globals['_CREATEMASTERWALLETREQUEST']._serialized_end=401
-  _globals['_CREATEMASTERWALLETRESPONSE']._serialized_start=403
-  _globals['_CREATEMASTERWALLETRESPONSE']._serialized_end=488
-  _globals['_GETMASTERWALLETREQUEST']._serialized_start=490
-  _globals['_GETMASTERWALLETREQUEST']._serialized_end=540
-  _globals['_GETMASTERWALLETRESPONSE']._serialized_start=542
-  _globals['_GETMASTERWALLETRESPONSE']._serialized_end=624
-  _globals['_LISTMASTERWALLETSREQUEST']._serialized_start=626
-  _globals['_LISTMASTERWALLETSREQUEST']._serialized_end=691
-  _globals['_LISTMASTERWALLETSRESPONSE']._serialized_start=693
-  _globals['_LISTMASTERWALLETSRESPONSE']._serialized_end=803
-  _globals['_MASTERWALLETSERVICE']._serialized_start=806
-  _globals['_MASTERWALLETSERVICE']._serialized_end=1166
+  _globals['_MASTERWALLET']._serialized_end=296
+  _globals['_CREATEMASTERWALLETREQUEST']._serialized_start=298
+  _globals['_CREATEMASTERWALLETREQUEST']._serialized_end=417
+  _globals['_CREATEMASTERWALLETRESPONSE']._serialized_start=419
+  _globals['_CREATEMASTERWALLETRESPONSE']._serialized_end=504
+  _globals['_GETMASTERWALLETREQUEST']._serialized_start=506
+  _globals['_GETMASTERWALLETREQUEST']._serialized_end=556
+  _globals['_GETMASTERWALLETRESPONSE']._serialized_start=558
+  _globals['_GETMASTERWALLETRESPONSE']._serialized_end=640
+  _globals['_LISTMASTERWALLETSREQUEST']._serialized_start=642
+  _globals['_LISTMASTERWALLETSREQUEST']._serialized_end=707
+  _globals['_LISTMASTERWALLETSRESPONSE']._serialized_start=709
+  _globals['_LISTMASTERWALLETSRESPONSE']._serialized_end=819
+  _globals['_MASTERWALLETSERVICE']._serialized_start=822
+  _globals['_MASTERWALLETSERVICE']._serialized_end=1182
 # @@protoc_insertion_point(module_scope)

@@ -31,6 +31,7 @@ class MasterWallet(_message.Message):
     KEY_GROUP_FIELD_NUMBER: _builtins.int
     DERIVED_COUNT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its UUID."""
     fingerprint: _builtins.str
@@ -39,6 +40,10 @@ class MasterWallet(_message.Message):
     """Names the KDF salt that unlocks it and its wallets; sealed passwords are bound to it."""
     derived_count: _builtins.int
     """How many wallets are derived and stored under it."""
+    key_id: _builtins.str
+    """The id of the signer's keys that its records are sealed under; differs from the signer's own
+    key_id until a rotation of ENCRYPTION_KEY has reached it.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
@@ -51,10 +56,11 @@ class MasterWallet(_message.Message):
         key_group: _builtins.str = ...,
         derived_count: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "derived_count", b"derived_count", "fingerprint", b"fingerprint", "id", b"id", "key_group", b"key_group"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "derived_count", b"derived_count", "fingerprint", b"fingerprint", "id", b"id", "key_group", b"key_group", "key_id", b"key_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

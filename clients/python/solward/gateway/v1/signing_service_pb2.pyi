@@ -30,6 +30,7 @@ class OpenSessionRequest(_message.Message):
     WALLET_IDS_FIELD_NUMBER: _builtins.int
     CREDENTIAL_FIELD_NUMBER: _builtins.int
     TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    SESSION_SCOPE_FIELD_NUMBER: _builtins.int
     master_wallet_id: _builtins.str
     """A master's UUID: all its wallets."""
     ttl_seconds: _builtins.int
@@ -42,6 +43,10 @@ class OpenSessionRequest(_message.Message):
     def credential(self) -> _credentials_pb2.Credential:
         """The password."""
 
+    @_builtins.property
+    def session_scope(self) -> Global___SessionScope:
+        """What the session may do, inside what the policy allows; all of that if absent."""
+
     def __init__(
         self,
         *,
@@ -49,16 +54,59 @@ class OpenSessionRequest(_message.Message):
         wallet_ids: Global___WalletIds | None = ...,
         credential: _credentials_pb2.Credential | None = ...,
         ttl_seconds: _builtins.int = ...,
+        session_scope: Global___SessionScope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "master_wallet_id", b"master_wallet_id", "scope", b"scope", "wallet_ids", b"wallet_ids"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "master_wallet_id", b"master_wallet_id", "scope", b"scope", "session_scope", b"session_scope", "wallet_ids", b"wallet_ids"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "master_wallet_id", b"master_wallet_id", "scope", b"scope", "ttl_seconds", b"ttl_seconds", "wallet_ids", b"wallet_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "master_wallet_id", b"master_wallet_id", "scope", b"scope", "session_scope", b"session_scope", "ttl_seconds", b"ttl_seconds", "wallet_ids", b"wallet_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_scope: _TypeAlias = _typing.Literal["master_wallet_id", "wallet_ids"]  # noqa: Y015
     _WhichOneofArgType_scope: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_scope) -> _WhichOneofReturnType_scope | None: ...
 
 Global___OpenSessionRequest: _TypeAlias = OpenSessionRequest  # noqa: Y015
+
+@_typing.final
+class SessionScope(_message.Message):
+    """Narrows a session. Whatever it leaves out is refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIRST_FIELD_NUMBER: _builtins.int
+    INDEX_LAST_FIELD_NUMBER: _builtins.int
+    SIGN_TRANSACTIONS_FIELD_NUMBER: _builtins.int
+    SIGN_MESSAGES_FIELD_NUMBER: _builtins.int
+    LAMPORTS_MAX_FIELD_NUMBER: _builtins.int
+    IDLE_TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    index_first: _builtins.int
+    """The first derivation index it may use."""
+    index_last: _builtins.int
+    """The last one; at least index_first."""
+    sign_transactions: _builtins.bool
+    """True if it may sign transactions."""
+    sign_messages: _builtins.bool
+    """True if it may sign messages."""
+    lamports_max: _builtins.int
+    """The most lamports that may leave by it in its whole life, all ways counted; 0 means only the policy's caps."""
+    idle_ttl_seconds: _builtins.int
+    """Seconds without a signature after which it ends; 0 means only its TTL ends it."""
+    def __init__(
+        self,
+        *,
+        index_first: _builtins.int = ...,
+        index_last: _builtins.int = ...,
+        sign_transactions: _builtins.bool = ...,
+        sign_messages: _builtins.bool = ...,
+        lamports_max: _builtins.int = ...,
+        idle_ttl_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idle_ttl_seconds", b"idle_ttl_seconds", "index_first", b"index_first", "index_last", b"index_last", "lamports_max", b"lamports_max", "sign_messages", b"sign_messages", "sign_transactions", b"sign_transactions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionScope: _TypeAlias = SessionScope  # noqa: Y015
 
 @_typing.final
 class WalletIds(_message.Message):
@@ -576,22 +624,26 @@ class GetPublicKeyResponse(_message.Message):
     PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     BOOT_ID_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
     public_key: _builtins.bytes
     """32 bytes: ed25519 of a wallet, X25519 of the signer."""
     address: _builtins.str
     """The wallet's address; empty for the signer."""
     boot_id: _builtins.bytes
     """The signer's boot id, part of every binding; empty for a wallet."""
+    key_id: _builtins.str
+    """The id of the keys that the signer seals new records under; empty for a wallet."""
     def __init__(
         self,
         *,
         public_key: _builtins.bytes = ...,
         address: _builtins.str = ...,
         boot_id: _builtins.bytes = ...,
+        key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "boot_id", b"boot_id", "public_key", b"public_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "boot_id", b"boot_id", "key_id", b"key_id", "public_key", b"public_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -668,6 +720,7 @@ class PolicyVerdict(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     OUTFLOW_LAMPORTS_MAX_FIELD_NUMBER: _builtins.int
     SIGNATURES_AVAILABLE_FIELD_NUMBER: _builtins.int
+    CAPS_FIELD_NUMBER: _builtins.int
     wallet_id: _builtins.str
     """The wallet's UUID."""
     allowed: _builtins.bool
@@ -682,6 +735,10 @@ class PolicyVerdict(_message.Message):
     """The most lamports that can leave the wallet by it."""
     signatures_available: _builtins.int
     """Signatures that its rate limit allows now."""
+    @_builtins.property
+    def caps(self) -> _containers.RepeatedCompositeFieldContainer[Global___CapState]:
+        """Every limit that the transaction would count against; empty if it is denied."""
+
     def __init__(
         self,
         *,
@@ -692,11 +749,42 @@ class PolicyVerdict(_message.Message):
         detail: _builtins.str = ...,
         outflow_lamports_max: _builtins.int = ...,
         signatures_available: _builtins.int = ...,
+        caps: _abc.Iterable[Global___CapState] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "detail", b"detail", "group", b"group", "outflow_lamports_max", b"outflow_lamports_max", "rule", b"rule", "signatures_available", b"signatures_available", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "caps", b"caps", "detail", b"detail", "group", b"group", "outflow_lamports_max", b"outflow_lamports_max", "rule", b"rule", "signatures_available", b"signatures_available", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PolicyVerdict: _TypeAlias = PolicyVerdict  # noqa: Y015
+
+@_typing.final
+class CapState(_message.Message):
+    """Is what is left of one limit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    NEEDED_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """The rule, such as "desk/lamports_per_day_max: 5000000000"."""
+    needed: _builtins.int
+    """What the transaction needs of it: signatures, lamports or base units."""
+    available: _builtins.int
+    """What is left of it now."""
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        needed: _builtins.int = ...,
+        available: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "needed", b"needed", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CapState: _TypeAlias = CapState  # noqa: Y015

@@ -84,7 +84,8 @@ class SigningServiceServicer:
     def OpenSession(self, request, context):
         """Opens a session for a master's wallets, or for single wallets.
         Sealed password: purpose "password", RPC "OpenSession",
-        fields ("PURPOSE_SIGN", ttl_seconds, distinct key groups in ascending order...).
+        fields ("PURPOSE_SIGN", ttl_seconds, [scope,] distinct key groups in ascending order...), the scope
+        spelled as in signer.v1.OpenSessionRequest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,8 @@ class SigningServiceStub:
     OpenSession: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.OpenSessionRequest, _signing_service_pb2.OpenSessionResponse]
     """Opens a session for a master's wallets, or for single wallets.
     Sealed password: purpose "password", RPC "OpenSession",
-    fields ("PURPOSE_SIGN", ttl_seconds, distinct key groups in ascending order...).
+    fields ("PURPOSE_SIGN", ttl_seconds, [scope,] distinct key groups in ascending order...), the scope
+    spelled as in signer.v1.OpenSessionRequest.
     """
     CloseSession: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.CloseSessionRequest, _signing_service_pb2.CloseSessionResponse]
     """Ends a session. Ending an unknown one succeeds."""
@@ -63,7 +64,8 @@ class SigningServiceAsyncStub(SigningServiceStub):
     OpenSession: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.OpenSessionRequest, _signing_service_pb2.OpenSessionResponse]  # type: ignore[assignment]
     """Opens a session for a master's wallets, or for single wallets.
     Sealed password: purpose "password", RPC "OpenSession",
-    fields ("PURPOSE_SIGN", ttl_seconds, distinct key groups in ascending order...).
+    fields ("PURPOSE_SIGN", ttl_seconds, [scope,] distinct key groups in ascending order...), the scope
+    spelled as in signer.v1.OpenSessionRequest.
     """
     CloseSession: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.CloseSessionRequest, _signing_service_pb2.CloseSessionResponse]  # type: ignore[assignment]
     """Ends a session. Ending an unknown one succeeds."""
@@ -93,7 +95,8 @@ class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_signing_service_pb2.OpenSessionResponse, _abc.Awaitable[_signing_service_pb2.OpenSessionResponse]]:
         """Opens a session for a master's wallets, or for single wallets.
         Sealed password: purpose "password", RPC "OpenSession",
-        fields ("PURPOSE_SIGN", ttl_seconds, distinct key groups in ascending order...).
+        fields ("PURPOSE_SIGN", ttl_seconds, [scope,] distinct key groups in ascending order...), the scope
+        spelled as in signer.v1.OpenSessionRequest.
         """
 
     @_abc_1.abstractmethod

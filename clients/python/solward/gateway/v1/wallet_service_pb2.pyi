@@ -38,6 +38,7 @@ class Wallet(_message.Message):
     VOLUME_LAMPORTS_FIELD_NUMBER: _builtins.int
     KEY_GROUP_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its UUID."""
     address: _builtins.str
@@ -54,6 +55,8 @@ class Wallet(_message.Message):
     """Names the KDF salt that unlocks it; sealed passwords are bound to it."""
     display_name: _builtins.str
     """A name of the caller's choice, at most 100 characters."""
+    key_id: _builtins.str
+    """The id of the signer's keys that its record is sealed under."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Its tags, sorted."""
@@ -80,10 +83,11 @@ class Wallet(_message.Message):
         volume_lamports: _builtins.int = ...,
         key_group: _builtins.str = ...,
         display_name: _builtins.str = ...,
+        key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_use_time", b"last_use_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "create_time", b"create_time", "derivation_index", b"derivation_index", "display_name", b"display_name", "id", b"id", "key_group", b"key_group", "last_use_time", b"last_use_time", "master_wallet_id", b"master_wallet_id", "tags", b"tags", "trade_count", b"trade_count", "volume_lamports", b"volume_lamports"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "create_time", b"create_time", "derivation_index", b"derivation_index", "display_name", b"display_name", "id", b"id", "key_group", b"key_group", "key_id", b"key_id", "last_use_time", b"last_use_time", "master_wallet_id", b"master_wallet_id", "tags", b"tags", "trade_count", b"trade_count", "volume_lamports", b"volume_lamports"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
