@@ -175,6 +175,38 @@ def test_the_operator_sees_what_is_in_force(run: Run) -> None:
     }
 
 
+def test_the_kill_switch_stops_signing(run: Run, tmp_path: Path) -> None:
+    """Frozen, a wallet's signature is refused; thawed, it is given; revoked, a session is gone."""
+    _, master, _ = run("master", "create")
+    run("wallet", "derive", master["id"], "--count", "1")
+    _, [wallet], _ = run("wallet", "list")
+    message, token = tmp_path / "message", tmp_path / "session"
+    message.write_bytes(b"to be signed")
+    run("session", "open", "--master", master["id"], "--out", str(token))
+    argv = ("sign", "message", str(message), "--wallet", wallet["id"], "--session", str(token))
+
+    _, frozen, _ = run("admin", "freeze", "--address", wallet["address"])
+    assert [f"wallet/{wallet['address']}"] == frozen["frozen"]
+    code, _, error = run(*argv)
+    assert (1, "FROZEN") == (code, json.loads(error)["error"]["reason"])
+    assert {"frozen": []} == run("admin", "unfreeze", "--address", wallet["address"])[1]
+    assert 0 == run(*argv)[0]
+    assert {"revoked_count": 1} == run("admin", "revoke-sessions")[1]
+    assert 1 == run(*argv)[0]
+
+
+def test_a_policy_is_reloaded_when_its_version_rises(
+    run: Run, signer_process: SignerProcess
+) -> None:
+    """The same file again is refused with its reason; a higher version is put in force."""
+    code, _, error = run("admin", "reload-policy")
+    assert (1, "POLICY_REJECTED") == (code, json.loads(error)["error"]["reason"])
+
+    text = signer_process.policy_file.read_text()
+    signer_process.policy_file.write_text(text.replace("version = 1", "version = 2"))
+    assert 2 == run("admin", "reload-policy")[1]["policy_version"]
+
+
 def test_an_audit_log_is_verified_and_an_altered_one_is_not(
     run: Run, signer_process: SignerProcess, tmp_path: Path
 ) -> None:

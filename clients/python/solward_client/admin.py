@@ -96,6 +96,28 @@ class Admin:
             )
         return self._caller.write(self._stub.ImportMasterWallet, request)
 
+    def reload_policy(self, *, shadow: bool = False) -> pb.ReloadPolicyResponse:
+        """Have the policy file read again, or the shadow policy's; a bad file changes nothing."""
+        request = pb.ReloadPolicyRequest(request_id=str(uuid4()), shadow=shadow)
+        return self._caller.write(self._stub.ReloadPolicy, request)
+
+    def freeze(self, *, address: str = "", group: str = "") -> None:
+        """Stop signing for a wallet, for a policy group, or, given neither, for all."""
+        request = pb.FreezeRequest(request_id=str(uuid4()))
+        _aim(request, address, group)
+        self._caller.write(self._stub.Freeze, request)
+
+    def unfreeze(self, *, address: str = "", group: str = "") -> None:
+        """End the freeze of a wallet, of a policy group, or, given neither, of all."""
+        request = pb.UnfreezeRequest(request_id=str(uuid4()))
+        _aim(request, address, group)
+        self._caller.write(self._stub.Unfreeze, request)
+
+    def revoke_sessions(self) -> int:
+        """Have the keys of every session wiped; return how many there were."""
+        request = pb.RevokeSessionsRequest(request_id=str(uuid4()))
+        return self._caller.write(self._stub.RevokeSessions, request).revoked_count
+
     def close(self) -> None:
         """Close the channels."""
         for channel in self._channels:
@@ -113,3 +135,12 @@ class Admin:
     ) -> None:
         """Close the channels."""
         self.close()
+
+
+def _aim(request: pb.FreezeRequest | pb.UnfreezeRequest, address: str, group: str) -> None:
+    if address:
+        request.address = address
+    elif group:
+        request.group = group
+    else:
+        request.all = True

@@ -22,6 +22,16 @@ def add(root: Group) -> None:
     imported = group.command("import-master", _import, "seal a mnemonic made elsewhere")
     imported.add_argument("--mnemonic-file", metavar="FILE", help="- for stdin; default: ask")
     imported.add_argument("--passphrase-file", metavar="FILE", help="its BIP39 passphrase")
+    reload = group.command("reload-policy", _reload, "read the policy file again")
+    reload.add_argument("--shadow", action="store_true", help="the shadow policy, which only logs")
+    freeze = group.command("freeze", _freeze, "stop signing for a wallet, a policy group or all")
+    unfreeze = group.command("unfreeze", _unfreeze, "end a freeze")
+    for command in (freeze, unfreeze):
+        what = command.add_mutually_exclusive_group(required=True)
+        what.add_argument("--address", default="", metavar="ADDRESS", help="one wallet")
+        what.add_argument("--group", default="", metavar="NAME", help="one group of the policy")
+        what.add_argument("--all", action="store_true", help="everything")
+    group.command("revoke-sessions", _revoke, "wipe the keys of every session")
     root.command("doctor", _doctor, "show each hardening measure and whether it is in force")
 
 
@@ -69,6 +79,32 @@ def _import(context: Context) -> int:
             mnemonic, context.password(confirm=True), passphrase=passphrase
         )
     context.output.record(answer)
+    return 0
+
+
+def _reload(context: Context) -> int:
+    with context.admin() as admin:
+        context.output.record(admin.reload_policy(shadow=context.options.shadow))
+    return 0
+
+
+def _freeze(context: Context) -> int:
+    with context.admin() as admin:
+        admin.freeze(address=context.options.address, group=context.options.group)
+        context.output.values({"frozen": list(admin.status().freezes)})
+    return 0
+
+
+def _unfreeze(context: Context) -> int:
+    with context.admin() as admin:
+        admin.unfreeze(address=context.options.address, group=context.options.group)
+        context.output.values({"frozen": list(admin.status().freezes)})
+    return 0
+
+
+def _revoke(context: Context) -> int:
+    with context.admin() as admin:
+        context.output.values({"revoked_count": admin.revoke_sessions()})
     return 0
 
 
