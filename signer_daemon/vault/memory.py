@@ -53,6 +53,20 @@ class Page:
         self._used = start + size
         return self.view[start : start + size]
 
+    @contextmanager
+    def scratch(self, size: int) -> Iterator[memoryview]:
+        """Lends `size` bytes for a block, then wipes them and takes them back.
+
+        What is taken inside the block must not be used after it: its room is free again as well.
+        """
+        start = self._used
+        room = self.take(size)
+        try:
+            yield room
+        finally:
+            wipe(room)
+            self._used = start
+
     def wipe(self) -> None:
         """Zeroes the page and makes all of it free to take again."""
         wipe(self.view)

@@ -19,6 +19,7 @@ from signer_daemon.vault.primitives import random_into, sha256_into, wipe
 MNEMONIC_BYTES_MAX = 24 * 33 + 23  # 24 of the longest words (Korean, NFKD) and the spaces between
 PASSPHRASE_BYTES_MAX = 256
 SEED_BYTES = 64
+_BITS_BYTES = 35  # 32 of entropy, 1 of checksum, and 2 that stay zero for the last window to read
 
 # Entropy bytes by word count. Every 32 bits of entropy bring one bit of checksum: 33 bits are 3
 # words.
@@ -77,7 +78,7 @@ class WordLists:
         """Writes a new English mnemonic of 12 or 24 words to `page` and returns it."""
         if word_count not in {12, 24}:
             raise ValueError("a mnemonic has 12 or 24 words")
-        bits = _bit_buffer(page)
+        bits = page.take(_BITS_BYTES)
         random_into(bits[: ENTROPY_BYTES[word_count]])
         return self.from_entropy(bits, word_count, page)
 
@@ -109,10 +110,11 @@ class WordLists:
         words = _split(mnemonic)
         if len(mnemonic) > MNEMONIC_BYTES_MAX or len(words) not in ENTROPY_BYTES:
             raise MnemonicInvalid
-        bits = _bit_buffer(page)
-        for language, indices in self._indices.items():
-            if _pack(words, indices, bits):
-                entropy_bytes = ENTROPY_BYTES[len(words)]
+        entropy_bytes = ENTROPY_BYTES[len(words)]
+        with page.scratch(_BITS_BYTES) as bits:
+            for language, indices in self._indices.items():
+                if not _pack(words, indices, bits):
+                    continue
                 if bits[entropy_bytes] == _checksum(bits[:entropy_bytes], page):
                     return language, len(words)
         raise MnemonicInvalid
@@ -124,12 +126,12 @@ def seed(mnemonic: memoryview, passphrase: memoryview, page: Page) -> memoryview
     Both texts are UTF-8 in NFKD.
     """
     out = page.take(SEED_BYTES)
-    salted = page.take(8 + len(passphrase))
-    salted[:8] = b"mnemonic"
-    salted[8:] = passphrase
-    # The library insists on `bytes`. They are made from a view and so are always fresh:
-    # `b"mnemonic" + b""` would be the literal itself, and the wipe would be of the program.
-    salt = bytes(salted)
+    with page.scratch(8 + len(passphrase)) as salted:
+        salted[:8] = b"mnemonic"
+        salted[8:] = passphrase
+        # The library insists on `bytes`. They are made from a view and so are always fresh:
+        # `b"mnemonic" + b""` would be the literal itself, and the wipe would be of the program.
+        salt = bytes(salted)
     try:
         PBKDF2HMAC(SHA512(), SEED_BYTES, salt, 2048).derive_into(mnemonic, out)
     finally:
@@ -137,16 +139,11 @@ def seed(mnemonic: memoryview, passphrase: memoryview, page: Page) -> memoryview
     return out
 
 
-def _bit_buffer(page: Page) -> memoryview:
-    # 32 of entropy, 1 of checksum, and 2 that stay zero for the last window to read.
-    return page.take(35)
-
-
 def _checksum(entropy: memoryview, page: Page) -> int:
     """Returns the checksum bits, in the upper bits of a byte whose other bits are zero."""
-    digest = page.take(32)
-    sha256_into(entropy, digest)
-    return digest[0] & (0xFF00 >> len(entropy) // 4)
+    with page.scratch(32) as digest:
+        sha256_into(entropy, digest)
+        return digest[0] & (0xFF00 >> len(entropy) // 4)
 
 
 def _split(mnemonic: memoryview) -> list[memoryview]:

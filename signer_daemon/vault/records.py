@@ -203,13 +203,10 @@ class Sealer:
 
     def seal_master(self, master: Master, page: Page) -> str:
         """Returns the sealed record of a mnemonic and its passphrase; `page` lends room."""
-        plain = page.take(PLAINTEXT_BYTES[Kind.MNEMONIC])
-        rest = _write_counted(plain, master.mnemonic)
-        _write_counted(rest, master.passphrase)
-        try:
+        with page.scratch(PLAINTEXT_BYTES[Kind.MNEMONIC]) as plain:
+            rest = _write_counted(plain, master.mnemonic)
+            _write_counted(rest, master.passphrase)
             return self.seal(plain, master.identity)
-        finally:
-            wipe(plain)
 
 
 def open_into(

@@ -57,12 +57,26 @@ def nfkd(text: memoryview, page: Page, *, bytes_max: int) -> memoryview:
     starter (class 0) (Unicode 3.11, D109). Raises TextInvalid if it is not UTF-8 or the result is
     longer than `bytes_max`.
     """
-    points = page.take(4 * bytes_max).cast("I")
+    out = page.take(bytes_max)
+    size = 0
+    with page.scratch(4 * bytes_max) as room:
+        points = room.cast("I")
+        for point in points[: _decompose(text, points)]:
+            encoded = chr(point).encode()
+            if size + len(encoded) > bytes_max:
+                raise TextInvalid(f"the text is longer than {bytes_max} bytes after NFKD")
+            out[size : size + len(encoded)] = encoded
+            size += len(encoded)
+    return out[:size]
+
+
+def _decompose(text: memoryview, points: memoryview) -> int:
+    """Writes the code points of the normal form to `points` and returns how many there are."""
     count = 0
     for character in characters(text):
         for part in unicodedata.normalize("NFKD", character):
-            if count == bytes_max:
-                raise TextInvalid(f"the text is longer than {bytes_max} bytes after NFKD")
+            if count == len(points):
+                raise TextInvalid(f"the text is longer than {count} characters after NFKD")
             mark = unicodedata.combining(part)
             at = count
             while mark and at and unicodedata.combining(chr(points[at - 1])) > mark:
@@ -70,12 +84,4 @@ def nfkd(text: memoryview, page: Page, *, bytes_max: int) -> memoryview:
                 at -= 1
             points[at] = ord(part)
             count += 1
-    out = page.take(bytes_max)
-    size = 0
-    for point in points[:count]:
-        encoded = chr(point).encode()
-        if size + len(encoded) > bytes_max:
-            raise TextInvalid(f"the text is longer than {bytes_max} bytes after NFKD")
-        out[size : size + len(encoded)] = encoded
-        size += len(encoded)
-    return out[:size]
+    return count
