@@ -7,6 +7,7 @@ the server running after a SIGKILL and sleeps a second at start. The binaries ar
 import importlib.util
 import os
 import pwd
+import shutil
 import signal
 import urllib.parse
 from dataclasses import dataclass
@@ -37,21 +38,17 @@ class EmbeddedPostgres:
     """A running server, as a context manager. `durable=False` trades crash safety for speed."""
 
     def __init__(self, paths: PostgresPaths, *, durable: bool = True) -> None:
-        """Create the data directory if it is empty, start the server and wait until it answers.
+        """Create the data directory if there is none, start the server and wait until it answers.
 
         Raises ToolMissingError without the package, StartupError if the server does not come up.
         """
         self.paths = paths
         binaries = _binaries()
         # PostgreSQL refuses to be root; nobody is the one other user that every system has.
-        user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-        for directory in (paths.data, paths.socket_dir):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if user is not None:
-                os.chown(directory, user.pw_uid, user.pw_gid)
-        name = None if user is None else user.pw_name
-        if not (paths.data / "PG_VERSION").exists():
-            self._initialise(binaries, name)
+        user = "nobody" if os.geteuid() == 0 else None
+        if not paths.data.exists():
+            _initialise(binaries, paths, user, durable=durable)
+        _make_directory(paths.socket_dir, user)
         unsafe = [] if durable else [part for option in _UNSAFE for part in ("-c", option)]
         where = ["-D", str(paths.data), "-k", str(paths.socket_dir)]
         no_tcp = ["-c", "listen_addresses="]
@@ -61,7 +58,7 @@ class EmbeddedPostgres:
                 command=[str(binaries / "postgres"), *where, *no_tcp, *unsafe],
                 log=paths.log,
                 environment=_ENVIRONMENT,
-                user=name,
+                user=user,
                 # Both: disconnect the clients, write what is left, leave no socket behind.
                 orphan_signal=signal.SIGINT,
                 stop_signal=signal.SIGINT,
@@ -69,8 +66,8 @@ class EmbeddedPostgres:
         )
         try:
             self._process.wait_until(self._is_ready, timeout_s=30)
-        except StartupError:
-            self._process.kill()
+        except BaseException:
+            self._process.stop()
             raise
 
     @property
@@ -101,23 +98,6 @@ class EmbeddedPostgres:
         """Stop the server."""
         self.stop()
 
-    def _initialise(self, binaries: Path, user: str | None) -> None:
-        where = ["-D", str(self.paths.data), "-U", _ROLE]
-        # "trust" is safe behind a socket directory that only its owner may enter.
-        how = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
-        initdb = Process(
-            Program(
-                name="initdb",
-                command=[str(binaries / "initdb"), *where, *how],
-                log=self.paths.log,
-                environment=_ENVIRONMENT,
-                user=user,
-            )
-        )
-        initdb.wait_until(lambda: initdb.returncode is not None, timeout_s=60)
-        if initdb.returncode != 0:
-            raise StartupError("initdb", "failed", self.paths.log)
-
     def _is_ready(self) -> bool:
         try:
             lines = (self.paths.data / "postmaster.pid").read_bytes().splitlines()
@@ -129,6 +109,33 @@ class EmbeddedPostgres:
 
 
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _make_directory(path: Path, user: str | None) -> None:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if user is not None:
+        entry = pwd.getpwnam(user)
+        os.chown(path, entry.pw_uid, entry.pw_gid)
+
+
+def _initialise(binaries: Path, paths: PostgresPaths, user: str | None, *, durable: bool) -> None:
+    # Under another name until it is complete: an interrupted one must not pass for a database.
+    unfinished = paths.data.with_name(f"{paths.data.name}.new")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    _make_directory(unfinished, user)
+    where = ["-D", str(unfinished), "-U", _ROLE]
+    # "trust" is safe behind a socket directory that only its owner may enter.
+    how = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+    sync = [] if durable else ["--no-sync"]
+    command = [str(binaries / "initdb"), *where, *how, *sync]
+    initdb = Process(Program("initdb", command, paths.log, _ENVIRONMENT, user=user))
+    try:
+        initdb.wait_until(lambda: initdb.returncode is not None, timeout_s=120)
+    finally:
+        initdb.kill()
+    if initdb.returncode != 0:
+        raise StartupError("initdb", "failed", paths.log)
+    unfinished.rename(paths.data)
 
 
 def _binaries() -> Path:
