@@ -1,24 +1,26 @@
 """Locked pages: what protects them, that they are wiped, that there are only so many."""
 
+import ctypes
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from signer_daemon.vault.errors import MemoryUnavailable
 from signer_daemon.vault.memory import PAGE_BYTES, PagePool
-from signer_daemon.vault.primitives import ffi, wipe
+from signer_daemon.vault.primitives import wipe
 
 ROOT = Path(__file__).parents[2]
 
 
 def address_of(view: memoryview) -> int:
     """Where a view begins."""
-    return int(ffi.cast("uintptr_t", ffi.from_buffer(view)))
+    return ctypes.addressof(ctypes.c_char.from_buffer(view))
 
 
 def flags_at(address: int) -> set[str]:
@@ -47,7 +49,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_fallback_pages_are_locked_undumped_and_wiped_on_fork() -> None:
-    """Without memfd_secret the pages are mlocked, DONTDUMP and WIPEONFORK, and the pool says which."""
+    """Without memfd_secret pages are mlocked, DONTDUMP and WIPEONFORK; the pool says which kind."""
     pool = PagePool(1, allow_memfd_secret=False)
     assert pool.backing == "mlock"
     with pool.page() as page:
@@ -110,14 +112,13 @@ def test_a_page_is_wiped_however_the_block_ends(
 ) -> None:
     """A leased page is zero, and back in the pool, after a return and after any exception."""
     free = pool.free_count
-    try:
-        with pool.page() as page:
-            page.view[:] = b"x" * PAGE_BYTES
-            if error is not None:
-                raise error
-    except (ValueError, KeyboardInterrupt):
-        pass
-    assert not any(page.view)
+    views = []
+    with suppress(ValueError, KeyboardInterrupt), pool.page() as page:
+        views.append(page.view)
+        page.view[:] = b"x" * PAGE_BYTES
+        if error is not None:
+            raise error
+    assert not any(views[0])
     assert free == pool.free_count
 
 
@@ -141,6 +142,17 @@ def test_a_full_page_refuses_to_be_cut_short(pool: PagePool) -> None:
                 page.take(size)
         page.wipe()
         assert len(page.take(PAGE_BYTES)) == PAGE_BYTES
+
+
+def test_scratch_is_wiped_and_lent_again(pool: PagePool) -> None:
+    """Scratch room is zero after its block, by an error too, and the next `take` has it."""
+    with pool.page() as page:
+        kept = page.take(16)
+        with suppress(ZeroDivisionError), page.scratch(32) as room:
+            room[:] = b"s" * 32
+            raise ZeroDivisionError
+        assert not any(page.view)
+        assert address_of(kept) + 16 == address_of(page.take(32))
 
 
 def test_threads_never_share_a_page() -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -147,7 +148,7 @@ def test_an_altered_word_list_stops_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A list with one letter changed, or no bip-utils at all, is refused when lists are read."""
-    real = bip39.find_spec("bip_utils")
+    real = find_spec("bip_utils")
     assert real is not None
     assert real.submodule_search_locations is not None
     copy = tmp_path / "bip" / "bip39" / "wordlist"
