@@ -18,13 +18,17 @@ ME_KEY, OUT_KEY = ME.pubkey(), OUT
 Q = struct.pack
 
 
-def intent_of(*instructions: Instruction, version: int = -1, priority_fee: int | None = None) -> Intent:
+def intent_of(
+    *instructions: Instruction, version: int = -1, priority_fee: int | None = None
+) -> Intent:
     """The intent of a transaction that the stranger pays for."""
     data = w.wire(instructions, STRANGER, ALL, version=version, priority_fee=priority_fee)
     return read_intent(parse_transaction(data).message, RENT)
 
 
-def effects_of(instruction: Instruction) -> list[tuple[Kind, str, set[str], str | None, int | None]]:
+def effects_of(
+    instruction: Instruction,
+) -> list[tuple[Kind, str, set[str], str | None, int | None]]:
     """The essentials of each effect of one instruction."""
     return [
         (e.kind, e.role, set(e.authorities), e.destination, e.amount)
@@ -42,76 +46,86 @@ def token(data: bytes, *keys: Pubkey, program: Pubkey = w.TOKEN) -> Instruction:
     return Instruction(program, data, w.meta(*keys, signers=[ME_KEY]))
 
 
+def mine(number: int, body: bytes, *keys: Pubkey) -> Instruction:
+    """A System instruction that our wallet signs."""
+    return w.system(number, body, w.meta(*keys, signers=[ME_KEY]))
+
+
 SEED = w.seeded(b"s")
+AMOUNT, CHECKED = Q("<Q", 7), Q("<QB", 7, 6)
+BASE, TO, BLOCKHASHES = bytes(ME_KEY), bytes(OUT), w.RECENT_BLOCKHASHES
+LAMPORTS, TOKENS, SWEEP = Kind.LAMPORTS, Kind.TOKENS, Kind.SWEEP
+AUTHORITY, HARMLESS, ATA = Kind.AUTHORITY, Kind.HARMLESS, "associated-token"
+NESTED = w.meta(ACCOUNT, MINT, OUT, w.NATIVE, w.RENT, ME_KEY, w.TOKEN, signers=[ME_KEY])
 CASES: list[tuple[Instruction, Kind, str, Pubkey | None, int | None]] = [
-    (w.transfer(ME_KEY, OUT, 7), Kind.LAMPORTS, "system/transfer", OUT, 7),
+    (w.transfer(ME_KEY, OUT, 7), LAMPORTS, "system/transfer", OUT, 7),
     (
-        w.system(3, bytes(ME_KEY) + SEED + Q("<QQ", 7, 0) + bytes(OUT), w.meta(ME_KEY, ACCOUNT, signers=[ME_KEY])),
-        Kind.LAMPORTS, "system/createAccountWithSeed", ACCOUNT, 7,
+        mine(3, BASE + SEED + Q("<QQ", 7, 0) + TO, ME_KEY, ACCOUNT),
+        LAMPORTS, "system/createAccountWithSeed", ACCOUNT, 7,
     ),
     (
-        w.system(11, Q("<Q", 7) + SEED + bytes(w.SYSTEM), w.meta(ACCOUNT, ME_KEY, OUT, signers=[ME_KEY])),
-        Kind.LAMPORTS, "system/transferWithSeed", OUT, 7,
+        mine(11, AMOUNT + SEED + bytes(w.SYSTEM), ACCOUNT, ME_KEY, OUT),
+        LAMPORTS, "system/transferWithSeed", OUT, 7,
     ),
-    (w.system(1, bytes(OUT), w.meta(ME_KEY, signers=[ME_KEY])), Kind.AUTHORITY, "system/assign", OUT, None),
-    (w.system(8, Q("<Q", 80), w.meta(ME_KEY, signers=[ME_KEY])), Kind.AUTHORITY, "system/allocate", None, None),
+    (mine(1, TO, ME_KEY), AUTHORITY, "system/assign", OUT, None),
+    (mine(8, Q("<Q", 80), ME_KEY), AUTHORITY, "system/allocate", None, None),
     (
-        w.system(9, bytes(ME_KEY) + SEED + Q("<Q", 7) + bytes(OUT), w.meta(ACCOUNT, ME_KEY, signers=[ME_KEY])),
-        Kind.AUTHORITY, "system/allocateWithSeed", OUT, None,
-    ),
-    (
-        w.system(10, bytes(ME_KEY) + SEED + bytes(OUT), w.meta(ACCOUNT, ME_KEY, signers=[ME_KEY])),
-        Kind.AUTHORITY, "system/assignWithSeed", OUT, None,
+        mine(9, BASE + SEED + AMOUNT + TO, ACCOUNT, ME_KEY),
+        AUTHORITY, "system/allocateWithSeed", OUT, None,
     ),
     (
-        w.system(4, b"", w.meta(ACCOUNT, w.RECENT_BLOCKHASHES, ME_KEY, signers=[ME_KEY])),
-        Kind.AUTHORITY, "system/advanceNonce", None, None,
+        mine(10, BASE + SEED + TO, ACCOUNT, ME_KEY),
+        AUTHORITY, "system/assignWithSeed", OUT, None,
     ),
     (
-        w.system(5, Q("<Q", 7), w.meta(ACCOUNT, OUT, w.RECENT_BLOCKHASHES, w.RENT, ME_KEY, signers=[ME_KEY])),
-        Kind.LAMPORTS, "system/withdrawNonce", OUT, 7,
+        mine(4, b"", ACCOUNT, BLOCKHASHES, ME_KEY),
+        AUTHORITY, "system/advanceNonce", None, None,
     ),
     (
-        w.system(7, bytes(OUT), w.meta(ACCOUNT, ME_KEY, signers=[ME_KEY])),
-        Kind.AUTHORITY, "system/authorizeNonce", OUT, None,
+        mine(5, AMOUNT, ACCOUNT, OUT, BLOCKHASHES, w.RENT, ME_KEY),
+        LAMPORTS, "system/withdrawNonce", OUT, 7,
     ),
-    (token(b"\3" + Q("<Q", 7), ACCOUNT, OUT, ME_KEY), Kind.TOKENS, "token/transfer", OUT, 7),
-    (token(b"\x0c" + Q("<QB", 7, 6), ACCOUNT, MINT, OUT, ME_KEY), Kind.TOKENS, "token/transferChecked", OUT, 7),
-    (token(b"\4" + Q("<Q", 7), ACCOUNT, OUT, ME_KEY), Kind.TOKENS, "token/approve", OUT, 7),
-    (token(b"\x0d" + Q("<QB", 7, 6), ACCOUNT, MINT, OUT, ME_KEY), Kind.TOKENS, "token/approveChecked", OUT, 7),
-    (token(b"\5", ACCOUNT, ME_KEY), Kind.HARMLESS, "token/revoke", None, None),
-    (token(b"\6\2\1" + bytes(OUT), ACCOUNT, ME_KEY), Kind.AUTHORITY, "token/setAuthority", OUT, None),
-    (token(b"\6\3\0", ACCOUNT, ME_KEY), Kind.AUTHORITY, "token/setAuthority", None, None),
-    (token(b"\7" + Q("<Q", 7), MINT, OUT, ME_KEY), Kind.TOKENS, "token/mintTo", OUT, 7),
-    (token(b"\x0e" + Q("<QB", 7, 6), MINT, OUT, ME_KEY), Kind.TOKENS, "token/mintToChecked", OUT, 7),
-    (token(b"\x08" + Q("<Q", 7), ACCOUNT, MINT, ME_KEY), Kind.TOKENS, "token/burn", None, 7),
-    (token(b"\x0f" + Q("<QB", 7, 6), ACCOUNT, MINT, ME_KEY), Kind.TOKENS, "token/burnChecked", None, 7),
-    (token(b"\x09", ACCOUNT, OUT, ME_KEY), Kind.SWEEP, "token/closeAccount", OUT, None),
-    (token(b"\x26", ACCOUNT, OUT, ME_KEY), Kind.SWEEP, "token/withdrawExcessLamports", OUT, None),
-    (token(b"\x0a", ACCOUNT, MINT, ME_KEY), Kind.AUTHORITY, "token/freezeAccount", None, None),
-    (token(b"\x0b", ACCOUNT, MINT, ME_KEY), Kind.AUTHORITY, "token/thawAccount", None, None),
+    (
+        mine(7, TO, ACCOUNT, ME_KEY),
+        AUTHORITY, "system/authorizeNonce", OUT, None,
+    ),
+    (token(b"\3" + AMOUNT, ACCOUNT, OUT, ME_KEY), TOKENS, "token/transfer", OUT, 7),
+    (token(b"\x0c" + CHECKED, ACCOUNT, MINT, OUT, ME_KEY), TOKENS, "token/transferChecked", OUT, 7),
+    (token(b"\4" + AMOUNT, ACCOUNT, OUT, ME_KEY), TOKENS, "token/approve", OUT, 7),
+    (token(b"\x0d" + CHECKED, ACCOUNT, MINT, OUT, ME_KEY), TOKENS, "token/approveChecked", OUT, 7),
+    (token(b"\5", ACCOUNT, ME_KEY), HARMLESS, "token/revoke", None, None),
+    (token(b"\6\2\1" + TO, ACCOUNT, ME_KEY), AUTHORITY, "token/setAuthority", OUT, None),
+    (token(b"\6\3\0", ACCOUNT, ME_KEY), AUTHORITY, "token/setAuthority", None, None),
+    (token(b"\7" + AMOUNT, MINT, OUT, ME_KEY), TOKENS, "token/mintTo", OUT, 7),
+    (token(b"\x0e" + CHECKED, MINT, OUT, ME_KEY), TOKENS, "token/mintToChecked", OUT, 7),
+    (token(b"\x08" + AMOUNT, ACCOUNT, MINT, ME_KEY), TOKENS, "token/burn", None, 7),
+    (token(b"\x0f" + CHECKED, ACCOUNT, MINT, ME_KEY), TOKENS, "token/burnChecked", None, 7),
+    (token(b"\x09", ACCOUNT, OUT, ME_KEY), SWEEP, "token/closeAccount", OUT, None),
+    (token(b"\x26", ACCOUNT, OUT, ME_KEY), SWEEP, "token/withdrawExcessLamports", OUT, None),
+    (token(b"\x0a", ACCOUNT, MINT, ME_KEY), AUTHORITY, "token/freezeAccount", None, None),
+    (token(b"\x0b", ACCOUNT, MINT, ME_KEY), AUTHORITY, "token/thawAccount", None, None),
     (
         token(b"\x1a\1" + Q("<QBQ", 7, 6, 1), ACCOUNT, MINT, OUT, ME_KEY, program=w.TOKEN_2022),
-        Kind.TOKENS, "token-2022/transferCheckedWithFee", OUT, 7,
+        TOKENS, "token-2022/transferCheckedWithFee", OUT, 7,
     ),
     (
         token(b"\x1a\3\0", MINT, OUT, ME_KEY, program=w.TOKEN_2022),
-        Kind.TOKENS, "token-2022/transferFeeExtension", None, None,
+        TOKENS, "token-2022/transferFeeExtension", None, None,
     ),
     (
         token(b"\x1d\7\0", ACCOUNT, ME_KEY, w.SYSTEM, program=w.TOKEN_2022),
-        Kind.LAMPORTS, "token-2022/reallocate", None, None,
+        LAMPORTS, "token-2022/reallocate", None, None,
     ),
     (
         token(b"\x22\1", ACCOUNT, ME_KEY, program=w.TOKEN_2022),
-        Kind.AUTHORITY, "token-2022/cpiGuardExtension", None, None,
+        AUTHORITY, "token-2022/cpiGuardExtension", None, None,
     ),
-    (w.create_ata(ME_KEY, OUT, MINT), Kind.LAMPORTS, "associated-token/createIdempotent", OUT, RENT),
-    (w.create_ata(ME_KEY, OUT, MINT, data=b""), Kind.LAMPORTS, "associated-token/create", OUT, RENT),
-    (w.create_ata(ME_KEY, OUT, MINT, data=b"\0"), Kind.LAMPORTS, "associated-token/create", OUT, RENT),
+    (w.create_ata(ME_KEY, OUT, MINT), LAMPORTS, f"{ATA}/createIdempotent", OUT, RENT),
+    (w.create_ata(ME_KEY, OUT, MINT, data=b""), LAMPORTS, f"{ATA}/create", OUT, RENT),
+    (w.create_ata(ME_KEY, OUT, MINT, data=b"\0"), LAMPORTS, f"{ATA}/create", OUT, RENT),
     (
-        Instruction(w.ATA, b"\2", w.meta(ACCOUNT, MINT, OUT, w.NATIVE, w.RENT, ME_KEY, w.TOKEN, signers=[ME_KEY])),
-        Kind.AUTHORITY, "associated-token/recoverNested", ME_KEY, None,
+        Instruction(w.ATA, b"\2", NESTED),
+        AUTHORITY, f"{ATA}/recoverNested", ME_KEY, None,
     ),
 ]  # fmt: skip
 
@@ -120,7 +134,7 @@ CASES: list[tuple[Instruction, Kind, str, Pubkey | None, int | None]] = [
 def test_effect_names_consent_amount_and_recipient(
     case: tuple[Instruction, Kind, str, Pubkey | None, int | None],
 ) -> None:
-    """Each instruction that our wallet signs is one effect, with the recipient in the right place."""
+    """Each instruction that our wallet signs is one effect, its recipient in its place."""
     instruction, kind, role, to, amount = case
     expected = (kind, role, names(ME_KEY), None if to is None else str(to), amount)
     assert [expected] == effects_of(instruction)
@@ -151,7 +165,7 @@ def test_effects_without_consent_are_kept(instruction: Instruction, role: str) -
 
 
 def test_a_nonce_authority_is_found_anywhere_in_the_accounts() -> None:
-    """The nonce instructions accept any signer they are given: so consent is not read by position."""
+    """The nonce instructions accept any signer among their accounts, wherever it stands."""
     others = w.meta(ACCOUNT, OUT, w.RECENT_BLOCKHASHES, w.RENT, MINT, ME_KEY, signers=[ME_KEY])
     ((_, _, consent, _, amount),) = effects_of(w.system(5, Q("<Q", 9), others))
     assert (consent, amount) == (names(ME_KEY), 9)
@@ -179,7 +193,8 @@ def test_a_byte_more_or_an_account_less_is_another_instruction(
     case: tuple[Instruction, Kind, str, Pubkey | None, int | None],
 ) -> None:
     """Programs tolerate trailing data; this judge does not take it for the instruction it begins
-    with, nor what lacks accounts."""
+    with, nor what lacks accounts.
+    """
     instruction, _, role, _, _ = case
     program, data, metas = instruction.program_id, bytes(instruction.data), instruction.accounts
     for wrong in (data + b"\7", data + bytes(30)):
@@ -196,7 +211,13 @@ def test_a_byte_more_or_an_account_less_is_another_instruction(
         Instruction(w.key(99).pubkey(), b"swap", w.meta(ME_KEY, signers=[ME_KEY])),
         Instruction(w.BUDGET, b"\0" + bytes(8), []),
     ],
-    ids=["p-token batch", "unwrapLamports", "createAccountAllowPrefund", "unknown program", "budget"],
+    ids=[
+        "p-token batch",
+        "unwrapLamports",
+        "createAccountAllowPrefund",
+        "unknown program",
+        "budget",
+    ],
 )
 def test_unknown_instructions_are_undecoded_effects(instruction: Instruction) -> None:
     """What no table describes is an effect of its own kind, with every signer it could use."""
@@ -255,10 +276,14 @@ def test_priority_fee_is_price_times_limit(budget: list[Instruction], expected: 
 
 
 def test_v1_pays_what_its_configuration_says() -> None:
-    """v1's fee is total lamports, and compute budget instructions change nothing."""
-    ixs = [w.price(10**9), w.limit(10**6), w.transfer(ME_KEY, OUT, 1)]
-    assert intent_of(*ixs, version=1, priority_fee=123).priority_fee_lamports == 123
-    assert intent_of(*ixs, version=1).priority_fee_lamports == 0
+    """v1's fee is total lamports. A price in an instruction, which SIMD-0385 ignores and LiteSVM
+    charges, is counted on top.
+    """
+    pay = w.transfer(ME_KEY, OUT, 1)
+    assert intent_of(pay, version=1, priority_fee=123).priority_fee_lamports == 123
+    assert intent_of(pay, version=1).priority_fee_lamports == 0
+    ixs = [w.price(10**6), w.limit(1000), pay]
+    assert intent_of(*ixs, version=1, priority_fee=123).priority_fee_lamports == 1123
 
 
 def test_fees_are_the_fee_payers() -> None:
@@ -278,7 +303,7 @@ def test_effects_read_as_one_line_each() -> None:
 def test_roles_are_unique_and_agree_on_sensitivity() -> None:
     """No two rows of a program share a name but differ in what a policy must say."""
     for program, table in TABLES.items():
-        by_name = {}
+        by_name: dict[str, bool] = {}
         for row in table.values():
             assert by_name.setdefault(row.name, row.sensitive) == row.sensitive, program
     assert sum(ROLES.values()) > 30

@@ -1,5 +1,6 @@
 """The property that all caps stand on: executed on a real SVM with the wallet's signature, no
-transaction moves more out of the wallet than its intent said."""
+transaction moves more out of the wallet than its intent said.
+"""
 
 import os
 import struct
@@ -26,7 +27,12 @@ Action = Callable[[w.World, list[Keypair], int, int], Instruction]
 
 def target(world: w.World, pick: int) -> Pubkey:
     """Somebody to pay: strangers, ourselves, accounts that do not exist yet."""
-    choices = [world.outsider, world.stranger.pubkey(), world.sibling.pubkey(), world.wallet.pubkey()]
+    choices = [
+        world.outsider,
+        world.stranger.pubkey(),
+        world.sibling.pubkey(),
+        world.wallet.pubkey(),
+    ]
     return [*choices, w.key(1000 + pick).pubkey()][pick % 5]
 
 
@@ -89,27 +95,29 @@ def send_token(world: w.World, signers: list[Keypair], pick: int, amount: int) -
     me = world.wallet.pubkey()
     signers.append(world.wallet)
     decimals = 9 if mint == w.NATIVE else 6
-    data, keys = [
+    choices: list[tuple[bytes, list[Pubkey]]] = [
         (b"\3" + Q("<Q", amount), [mine, theirs, me]),
         (b"\x0c" + Q("<QB", amount, decimals), [mine, mint, theirs, me]),
         (b"\4" + Q("<Q", amount), [mine, theirs, me]),
         (b"\x08" + Q("<Q", amount), [mine, mint, me]),
         (b"\7" + Q("<Q", amount), [mint, theirs, me]),
-    ][pick // 9 % 5]
+    ]
+    data, keys = choices[pick // 9 % 5]
     return Instruction(program, data, w.meta(*keys, signers=[me]))
 
 
-def close_token(world: w.World, signers: list[Keypair], pick: int, _: int) -> Instruction:
+def close_token(world: w.World, signers: list[Keypair], pick: int, _amount: int) -> Instruction:
     """Token closeAccount, withdrawExcessLamports, syncNative, revoke."""
     _, program, mine, _ = token_parts(world, pick)
     me, to = world.wallet.pubkey(), target(world, pick)
     signers.append(world.wallet)
-    data, keys = [
+    choices: list[tuple[bytes, list[Pubkey]]] = [
         (b"\x09", [mine, to, me]),
         (b"\x26", [mine, to, me]),
         (b"\x11", [mine]),
         (b"\5", [mine, me]),
-    ][pick // 3 % 4]
+    ]
+    data, keys = choices[pick // 3 % 4]
     return Instruction(program, data, w.meta(*keys, signers=[me]))
 
 
@@ -127,7 +135,7 @@ def budget(_: w.World, __: list[Keypair], pick: int, amount: int) -> Instruction
     return w.price(amount % 10**7) if pick % 2 else w.limit(50_000 + amount % 2_000_000)
 
 
-def surrender(world: w.World, signers: list[Keypair], pick: int, _: int) -> Instruction:
+def surrender(world: w.World, signers: list[Keypair], pick: int, _amount: int) -> Instruction:
     """Assign, allocate, advance and authorize a nonce, setAuthority."""
     me, to = world.wallet.pubkey(), target(world, pick)
     signers.append(world.wallet)
@@ -148,6 +156,8 @@ ACTIONS: list[Action] = [
     *(close_token, create_ata, budget, surrender),
 ]
 AMOUNTS = st.one_of(
+    st.integers(0, 2 * w.SOL),
+    st.integers(w.SOL // 100, 2 * w.SOL),
     st.sampled_from([0, 1, 5000, 650_240, 890_880, 3 * w.SOL, 5 * w.SOL, 50 * w.SOL - 5000]),
     st.integers(0, 60 * w.SOL),
     st.integers(0, 2**64 - 1),
@@ -167,6 +177,13 @@ def execute(
     intent = read_intent(parse_transaction(data).message, ATA_RENT_LAMPORTS_MAX)
     result = world.svm.send_transaction(VersionedTransaction.from_bytes(data))
     return intent, isinstance(result, TransactionMetadata)
+
+
+def wealth(world: w.World) -> int:
+    """All lamports of the wallet and its sibling, their token accounts included."""
+    ours = [world.wallet.pubkey(), world.sibling.pubkey(), world.nonce, world.seed_account]
+    ours += [w.ata(k, mint, program) for k in ours[:2] for mint, program in world.mints]
+    return sum(world.svm.get_balance(address) or 0 for address in ours)
 
 
 def assert_within(world: w.World, intent: Intent, lamports: int, tokens: dict[Pubkey, int]) -> None:
@@ -193,8 +210,10 @@ def test_no_more_leaves_than_the_intent_said(
     steps: list[tuple[Action, int, int]], version: int, payer: int
 ) -> None:
     """Random mixes of every decoded instruction, executed: lamports of the wallet, its nonce and
-    seed accounts, and tokens by mint, never fall by more than the intent's bound."""
-    world, signers = w.World(), []
+    seed accounts, and tokens by mint, never fall by more than the intent's bound.
+    """
+    world = w.World()
+    signers: list[Keypair] = []
     ixs = [action(world, signers, pick, amount) for action, pick, amount in steps]
     payer_key = [world.wallet, world.sibling, world.stranger][payer]
     before = world.lamports_controlled()
@@ -209,7 +228,8 @@ def test_no_more_leaves_than_the_intent_said(
 
 def test_the_bound_is_exact_where_everything_is_known() -> None:
     """The positive control: a transfer, an account and fees that go through cost what was said, so
-    the property above compares with real movement."""
+    the property above compares with real movement.
+    """
     for version in (-1, 0, 1):
         world = w.World()
         signers: list[Keypair] = []
@@ -225,11 +245,13 @@ def test_the_bound_is_exact_where_everything_is_known() -> None:
 
 def test_each_action_can_succeed() -> None:
     """Every instruction of the property really executes for some choice: none is there in name
-    only. A nonce cannot be advanced in the slot that stored it, so failures are expected too."""
+    only. A nonce cannot be advanced in the slot that stored it, so failures are expected too.
+    """
     for action in dict.fromkeys(ACTIONS):
         done = 0
         for pick in range(0, 180, 7):
-            world, signers = w.World(), []
+            world = w.World()
+            signers: list[Keypair] = []
             ixs = [action(world, signers, pick, 2 * w.SOL)]
             done += execute(world, ixs, world.stranger, signers, -1)[1]
         assert done > 0, action

@@ -16,8 +16,8 @@ from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
 from signer_daemon.intent import IntentRejected, parse_transaction, starts_like_a_message
-from tests.intent.world import key, price, transfer, wire
 from tests.intent.examples import examples
+from tests.intent.world import key, price, transfer, wire
 
 ALICE, BOB, CAROL = key(1), key(2), key(3)
 VERSIONS = (-1, 0, 1)
@@ -85,7 +85,8 @@ def test_parser_agrees_with_solders(data: bytes) -> None:
 @given(transactions(), st.data())
 def test_mutated_bytes_are_refused_or_read_like_solders(data: bytes, draw: st.DataObject) -> None:
     """Flipped, inserted and deleted bytes raise IntentRejected and nothing else; what is still
-    accepted, solders accepts too and writes back as the same bytes."""
+    accepted, solders accepts too and writes back as the same bytes.
+    """
     mutant = bytearray(data)
     for _ in range(draw.draw(st.integers(1, 4))):
         at = draw.draw(st.integers(0, max(0, len(mutant) - 1)))
@@ -132,7 +133,7 @@ def test_lengths_have_one_spelling() -> None:
     """A ShortU16 written with a superfluous byte is refused, though a lenient reader takes it."""
     data = simple(-1)
     count = data[68]  # of the account keys, behind one slot and the header
-    assert parse_transaction(data[:68] + bytes([count]) + data[69:])
+    assert parse_transaction(data[:68] + bytes([count]) + data[69:]).wire == data
     with pytest.raises(IntentRejected, match="canonical"):
         parse_transaction(data[:68] + bytes([0x80 | count, 0]) + data[69:])
     with pytest.raises(IntentRejected, match="canonical"):
@@ -259,7 +260,8 @@ def looked_up() -> tuple[bytes, Pubkey, list[Pubkey]]:
 
 def test_lookup_tables_resolve_in_the_runtimes_order() -> None:
     """With the table's content, the instruction sees the accounts it was built with: nothing
-    dropped, nothing shifted."""
+    dropped, nothing shifted.
+    """
     data, table, entries = looked_up()
     names = {str(table): tuple(str(e) for e in entries)}
     (instruction,) = parse_transaction(data, names).message.instructions
@@ -270,7 +272,8 @@ def test_lookup_tables_resolve_in_the_runtimes_order() -> None:
 
 def test_lookup_tables_without_content_stay_visible() -> None:
     """Without the content every looked-up account is a name that is no address, and the table is
-    reported."""
+    reported.
+    """
     data, table, _ = looked_up()
     message = parse_transaction(data).message
     assert message.unresolved_tables == (str(table),)
@@ -288,7 +291,8 @@ def test_lookup_index_past_the_table_is_refused() -> None:
 
 def test_message_guard_sees_every_version_and_prefix() -> None:
     """Each version's message is recognised, alone and with bytes behind it; so is a later version;
-    text, JSON and off-chain messages are not."""
+    text, JSON and off-chain messages are not.
+    """
     for version in VERSIONS:
         message = parse_transaction(simple(version)).message_bytes
         assert starts_like_a_message(message)
