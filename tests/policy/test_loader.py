@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signer_daemon.intent import programs
+from signer_daemon.intent.instructions import ROLES
 from signer_daemon.policy import Group, PolicyError, load, parse_policy
+from signer_daemon.policy.loader import _DOCUMENT_KEYS, _GROUP_KEYS
 from tests.intent.examples import examples
 
 MINIMAL = """
@@ -236,3 +238,17 @@ def test_random_bytes_are_never_a_policy(content: bytes) -> None:
     """No bytes crash the loader, and no accident is a policy."""
     with pytest.raises(PolicyError):
         parse_policy(content)
+
+
+def test_documentation_lists_every_key_and_role() -> None:
+    """docs/policy.md names each key of the language and each role, sensitive or plain, in the right
+    table; and its own examples load.
+    """
+    text = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
+    for key in [*_GROUP_KEYS, *_DOCUMENT_KEYS]:
+        assert f"{key}`" in text or f"{key}]" in text, key
+    plain, _, sensitive = text.partition("Sensitive roles give authority away")
+    for role, is_sensitive in ROLES.items():
+        assert f"`{role.partition('/')[2]}`" in (sensitive if is_sensitive else plain), role
+    example = text.partition("```toml")[2].partition("```")[0]
+    assert [group.name for group in parse_policy(example.encode()).groups] == ["desk", "vault"]
