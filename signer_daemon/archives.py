@@ -37,6 +37,7 @@ from solward.signer.v1 import admin_service_pb2 as pb
 from solward.signer.v1 import records_pb2
 
 ARCHIVE_CHUNK_BYTES = 64 << 10
+EXPORT_WALLETS_MAX = 20_000  # 7 MB of request
 
 
 class Archives:
@@ -53,7 +54,7 @@ class Archives:
         """Write an archive: each master with the ranges derived from it, then imported wallets."""
         request_id = checks.request_id(request.request_id)
         checks.in_range("masters", len(request.masters), 0, MASTERS_MAX)
-        checks.in_range("wallets", len(request.wallets), 0, WALLETS_MAX)
+        checks.in_range("wallets", len(request.wallets), 0, EXPORT_WALLETS_MAX)
         counts = {"masters": len(request.masters), "wallets": len(request.wallets)}
         with trail.call("export_vault", request_id, **counts) as call, ExitStack() as stack:
             require("vault", allowed=self._allowed.vault)
