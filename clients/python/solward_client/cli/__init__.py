@@ -1,6 +1,8 @@
 """The `solward` command."""
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -39,6 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = Output(as_json=bool(options.as_json))
     try:
         return int(options.handler(Context(options, output)))
+    except BrokenPipeError:
+        # Whoever read our output has had enough, as `head` does; Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except UsageError as error:
         output.error(str(error))
         return USAGE
