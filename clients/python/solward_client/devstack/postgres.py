@@ -47,7 +47,7 @@ class EmbeddedPostgres:
         # PostgreSQL refuses to be root; nobody is the one other user that every system has.
         user = "nobody" if os.geteuid() == 0 else None
         if not paths.data.exists():
-            _initialise(binaries, paths, user, durable=durable)
+            _initialise(binaries, paths, user)
         _make_directory(paths.socket_dir, user)
         unsafe = [] if durable else [part for option in _UNSAFE for part in ("-c", option)]
         where = ["-D", str(paths.data), "-k", str(paths.socket_dir)]
@@ -118,16 +118,16 @@ def _make_directory(path: Path, user: str | None) -> None:
         os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
-def _initialise(binaries: Path, paths: PostgresPaths, user: str | None, *, durable: bool) -> None:
+def _initialise(binaries: Path, paths: PostgresPaths, user: str | None) -> None:
     # Under another name until it is complete: an interrupted one must not pass for a database.
     unfinished = paths.data.with_name(f"{paths.data.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
     _make_directory(unfinished, user)
     where = ["-D", str(unfinished), "-U", _ROLE]
     # "trust" is safe behind a socket directory that only its owner may enter.
-    how = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
-    sync = [] if durable else ["--no-sync"]
-    command = [str(binaries / "initdb"), *where, *how, *sync]
+    # Without waiting for the disk (seconds on a busy one): the server syncs all that it writes.
+    how = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions", "--no-sync"]
+    command = [str(binaries / "initdb"), *where, *how]
     initdb = Process(Program("initdb", command, paths.log, _ENVIRONMENT, user=user))
     try:
         initdb.wait_until(lambda: initdb.returncode is not None, timeout_s=120)
