@@ -3,7 +3,6 @@
 from functools import partial
 
 import grpc
-import pytest
 from bip_utils import Bip39MnemonicGenerator
 from nacl.public import PrivateKey, SealedBox
 from solders.keypair import Keypair
@@ -157,21 +156,22 @@ def test_vault_of_10000_moves_to_another_signer_and_signs_there(client: Client) 
             assert 64 == len(message.signature)
 
 
-@pytest.mark.parametrize("at", [0, 20, 40, 200, -1])
-def test_altered_or_cut_archive_opens_nothing(client: Client, at: int) -> None:
+def test_altered_or_cut_archive_opens_nothing(client: Client) -> None:
     """One changed byte anywhere, a missing end or a wrong password: one refusal, no record."""
     master = client.signer.CreateMasterWallet(client.create_master(PASSWORD)).master
     wallets = client.wallets(master, PASSWORD, 3)
     request = export_vault(client, [master], wallets)
     archive = b"".join(part.archive_chunk for part in client.admin.ExportVault(request))
-    changed = bytearray(archive)
-    changed[at] ^= 1
-    for bad in (bytes(changed), archive[:-1], archive[: len(archive) // 2]):
-        request = import_vault(client, bad)
-        refused = refusal_of(partial(client.admin.ImportVault, request))
+    bad = [archive[:-1], archive[: len(archive) // 2]]
+    for at in (0, 20, 40, -1):
+        changed = bytearray(archive)
+        changed[at] ^= 1
+        bad.append(bytes(changed))
+    imports = [import_vault(client, each) for each in bad]
+    imports.append(import_vault(client, archive, "not the archive's password"))
+    for each in imports:
+        refused = refusal_of(partial(client.admin.ImportVault, each))
         assert "ARCHIVE_REJECTED" == refused.reason
-    wrong = import_vault(client, archive, "not the archive's password")
-    assert "ARCHIVE_REJECTED" == refusal_of(lambda: client.admin.ImportVault(wrong)).reason
     assert 4 == sum(
         len(part.masters) + len(part.wallets)
         for part in client.admin.ImportVault(import_vault(client, archive))
