@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import grpc
+import psutil
 import pytest
 from solders.keypair import Keypair
 from solders.message import to_bytes_versioned
@@ -62,6 +64,26 @@ def test_the_main_job_runs_end_to_end() -> None:
     assert result["audit_records"] > 100
     # No terminal: nothing but lines of text.
     assert not [c for c in done.stdout if ord(c) < 32 and c != "\n"]
+
+
+@pytest.mark.stack
+@pytest.mark.localnet
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_stopped_leaves_nothing(number: signal.Signals, short_dir: Path) -> None:
+    """Stopped in the middle it ends its processes, removes its files and exits with 130."""
+    environment = {**os.environ, "TMPDIR": str(short_dir)}
+    with subprocess.Popen([SOLWARD, "demo"], stdout=subprocess.PIPE, env=environment) as demo:
+        assert demo.stdout is not None
+        while b"Deriving" not in demo.stdout.readline():
+            pass
+        children = psutil.Process(demo.pid).children(recursive=True)
+        demo.send_signal(number)
+        demo.stdout.read()
+        assert 130 == demo.wait(timeout=60)
+
+    assert len(children) >= 4
+    assert [] == [child for child in children if child.is_running()]
+    assert [] == list(short_dir.iterdir())
 
 
 @pytest.mark.parametrize(

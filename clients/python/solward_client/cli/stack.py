@@ -1,6 +1,7 @@
 """`solward up` and `solward demo`: the development stack, to work with or to watch."""
 
 import os
+import signal
 from pathlib import Path
 
 from solward_client.cli.commands import Group
@@ -49,4 +50,6 @@ def _demo(context: Context) -> int:
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
+    # A plain `kill` stops the stack and removes its files just as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return run_demo(scale)

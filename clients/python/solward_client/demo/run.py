@@ -44,6 +44,8 @@ def run_demo(scale: Scale, screen: Screen | None = None) -> int:
         claims.check("the main job runs to its end", holds=False, seen=str(error))
     rows = [("held" if c.holds else "FAILED", c.text, c.seen) for c in claims.all]
     shown.table("What was shown", ("", "claim", "seen"), rows)
+    times = [(name, f"{seconds:.1f}") for name, seconds in claims.seconds.items()]
+    shown.table("How long it took", ("step", "seconds"), times)
     if claims.failed:
         result["failed"] = claims.failed
     shown.result(result)
