@@ -28,7 +28,7 @@ from gateway.api.signing import SigningService
 from gateway.api.wallets import WalletService
 from gateway.clock import SystemClock
 from gateway.config import Config, Listen, TlsFiles
-from gateway.readiness import CHAIN, DATABASE, NEEDS, SIGNER, Readiness
+from gateway.readiness import CHAIN, DATABASE, NEEDS, SIGNER, Probe, Readiness
 from gateway.workflows.balances import BalanceWorkflows
 from gateway.workflows.derivation import Derivation
 from gateway.workflows.masters import MasterWorkflows
@@ -144,7 +144,7 @@ async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         names = [*filter(None, NEEDS), "solward.gateway.v1.AuditService", "grpc.health.v1.Health"]
         reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
-        readiness = Readiness(health, adapters.clock, _probes(config, adapters))
+        readiness = Readiness(health, adapters.clock, probes(config, adapters))
         await readiness.start()
         bound = bind(server, config.listen)
         await server.start()
@@ -196,7 +196,8 @@ def _claim(path: Path) -> int:
         raise StartError(str(error)) from error
 
 
-def _probes(config: Config, adapters: Adapters) -> dict[str, Any]:
+def probes(config: Config, adapters: Adapters) -> dict[str, Probe]:
+    """Returns how to ask whether the database (and its schema), signer and RPC node are usable."""
     migrated = False
 
     async def database() -> None:
