@@ -67,7 +67,7 @@ def _read(name: str, file: Path | None, environ: "os._Environ[str]", page: Page)
         sources += [credential] if credential.exists() else []
     if named := environ.get(f"{name}_FILE"):
         sources.append(Path(named))
-    if name in environ:
+    if name.encode() in os.environb:  # not `environ`: to look there makes a copy of the value
         sources.append(None)
     if len(sources) != 1:
         found = "no source" if not sources else "more than one source"
@@ -94,7 +94,7 @@ def _from_file(path: Path, page: Page) -> memoryview:
 
 def _from_environment(name: str, environ: "os._Environ[str]", page: Page) -> memoryview:
     address = _libc.getenv(name.encode())
-    size = len(os.fsencode(environ[name]))
+    size = len(os.environb[name.encode()])
     room = page.take(_SECRET_BYTES_MAX + 2)
     if size <= len(room) and address:
         ctypes.memmove((ctypes.c_char * len(room)).from_buffer(room), address, size)

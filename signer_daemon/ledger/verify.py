@@ -93,7 +93,7 @@ def _bulk_mac(chain_key: ChainKey) -> Callable[[bytes, bytes], bytes]:
     states = []
     for pad in (0x36, 0x5C):
         block = bytearray([pad]) * 64
-        for place, byte in enumerate(bytearray(chain_key)):
+        for place, byte in enumerate(memoryview(chain_key)):  # a copy of it would outlive us
             block[place] ^= byte
         states.append(hashlib.sha256(block))
         block[:] = bytes(64)
