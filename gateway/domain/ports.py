@@ -6,10 +6,14 @@ Their methods' errors are written at the adapters; all are of gateway.domain.err
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from gateway.domain.distribution_ports import Distributions
+from gateway.domain.instructions import Instruction
+from gateway.domain.packing import TransactionVersion
 from gateway.domain.pages import Page
 from gateway.domain.requests import RequestKey
 from gateway.domain.wallets import (
@@ -37,6 +41,33 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Returns after so many seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeBudget:
+    """A transaction's compute limit and priority fee."""
+
+    compute_unit_limit: int
+    priority_fee_lamports: int
+
+
+class TransactionCompiler(Protocol):
+    """Makes wire bytes of instructions."""
+
+    def compile(
+        self,
+        version: TransactionVersion,
+        payer: str,
+        instructions: Sequence[Instruction],
+        blockhash: str,
+        budget: ComputeBudget,
+    ) -> bytes:
+        """Returns an unsigned wire transaction."""
+        ...
+
+    def fee_probe(self, payer: str, blockhash: str) -> bytes:
+        """Returns a message whose fee is that of one signature."""
         ...
 
 
@@ -97,6 +128,12 @@ class Wallets(Protocol):
         self, wallet_filter: WalletFilter, limit: int
     ) -> list[tuple[UUID, str]]:
         """Returns (id, address) of up to `limit` matching wallets."""
+        ...
+
+    async def derived_addresses(
+        self, master_wallet_id: UUID, first: int, count: int
+    ) -> list[tuple[int, UUID, str]]:
+        """Returns (index, id, address) of the stored wallets in [first, first + count)."""
         ...
 
     async def addresses_of(self, wallet_ids: Sequence[UUID]) -> list[str | None]:
@@ -205,6 +242,11 @@ class UnitOfWork(Protocol):
     @property
     def wallets(self) -> Wallets:
         """Wallets."""
+        ...
+
+    @property
+    def distributions(self) -> Distributions:
+        """Distributions."""
         ...
 
     @property

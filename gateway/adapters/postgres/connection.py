@@ -12,6 +12,7 @@ from gateway.domain.errors import (
     GatewayError,
     NotFoundError,
     OutOfRangeError,
+    PreconditionFailedError,
     StoreUnavailableError,
 )
 
@@ -33,6 +34,11 @@ _OUT_OF_RANGE: Final = {
     "wallets_total_volume_lamports_check": "total_volume_lamports would exceed 2**64-1",
 }
 
+_WRONG_STATE: Final = {
+    "state_moves": "the state was changed meanwhile and does not allow this",
+    "wallets_unused": "an unfinished distribution pays from this wallet",
+}
+
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
@@ -52,6 +58,8 @@ def translate_errors() -> Iterator[None]:
     except asyncpg.CheckViolationError as error:
         if error.constraint_name in _OUT_OF_RANGE:
             raise OutOfRangeError(_OUT_OF_RANGE[error.constraint_name]) from error
+        if error.constraint_name in _WRONG_STATE:
+            raise PreconditionFailedError(_WRONG_STATE[error.constraint_name]) from error
         raise GatewayError(f"the database refused a row: {error.constraint_name}") from error
     except asyncpg.ForeignKeyViolationError as error:
         raise NotFoundError("a resource that this one refers to does not exist") from error

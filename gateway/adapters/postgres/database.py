@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from gateway.adapters.postgres.connection import Connection, Row, translate_errors
+from gateway.adapters.postgres.distributions import PostgresDistributions
 from gateway.adapters.postgres.idempotency import PostgresIdempotency
 from gateway.adapters.postgres.masters import PostgresMasterWallets
 from gateway.adapters.postgres.wallets import PostgresWallets
@@ -35,6 +36,7 @@ class PostgresUnit:
         self.connection = connection
         self.masters = PostgresMasterWallets(connection)
         self.wallets = PostgresWallets(connection)
+        self.distributions = PostgresDistributions(connection)
         self.idempotency = PostgresIdempotency(connection)
 
 

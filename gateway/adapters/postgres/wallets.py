@@ -91,6 +91,20 @@ class PostgresWallets(WalletStorage):
         )
         return [(row["id"], row["address"]) for row in rows]
 
+    async def derived_addresses(
+        self, master_wallet_id: UUID, first: int, count: int
+    ) -> list[tuple[int, UUID, str]]:
+        """Returns (index, id, address) of the wallets in [first, first + count), by index."""
+        rows = await self._connection.fetch(
+            "SELECT derivation_index, id, address FROM wallets WHERE master_wallet_id = $1 "
+            "AND derivation_index >= $2::bigint AND derivation_index < $2::bigint + $3::bigint "
+            "ORDER BY derivation_index",
+            master_wallet_id,
+            first,
+            count,
+        )
+        return [(row["derivation_index"], row["id"], row["address"]) for row in rows]
+
     async def addresses_of(self, wallet_ids: Sequence[UUID]) -> list[str | None]:
         """Returns addresses in the order asked for, None where there is no wallet."""
         rows = await self._connection.fetch(

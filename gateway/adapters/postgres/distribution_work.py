@@ -1,0 +1,219 @@
+"""The work on distributions: leases, and attempts that are stored before anybody sends them."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+from uuid import UUID
+
+from gateway.adapters.postgres.connection import Connection
+from gateway.domain.plans import AttemptMove, ClaimedBatch, LiveAttempt, NewAttempt
+from gateway.domain.states import ATTEMPT_MOVES, BATCH_AFTER_ATTEMPT, AttemptState, BatchState
+
+# Leases run on the database's clock, the only one that all gateways share. SKIP LOCKED lets them
+# claim at the same moment without waiting for each other.
+_CLAIM: Final = """
+UPDATE distribution_batches b
+SET lease_owner = $2, lease_expires_at = clock_timestamp() + make_interval(secs => $3)
+FROM (
+    SELECT c.distribution_id, c.position FROM distribution_batches c
+    WHERE c.distribution_id = $1 AND c.state = ANY($4::text[])
+      AND (c.lease_owner IS NULL OR c.lease_owner = $2
+           OR c.lease_expires_at < clock_timestamp())
+    ORDER BY c.position LIMIT $5 FOR UPDATE SKIP LOCKED
+) AS free
+WHERE b.distribution_id = free.distribution_id AND b.position = free.position
+RETURNING b.position
+"""
+# The fence. Whoever lost the lease, or came after a pause, stores nothing and so sends nothing.
+_FENCE: Final = """
+SELECT b.position FROM distribution_batches b JOIN distributions d ON d.id = b.distribution_id
+WHERE b.distribution_id = $1 AND b.position = ANY($3::integer[]) AND b.state = 'planned'
+  AND b.lease_owner = $2 AND b.lease_expires_at > clock_timestamp() AND d.state = 'executing'
+ORDER BY b.position FOR NO KEY UPDATE OF b FOR SHARE OF d
+"""
+_INSERT_ATTEMPTS: Final = """
+INSERT INTO attempts (signature, distribution_id, batch_position, wire, blockhash,
+                      last_valid_block_height, blockhash_slot)
+SELECT f.signature, $1, f.batch_position, f.wire, f.blockhash, f.height, f.slot
+FROM unnest($2::text[], $3::integer[], $4::bytea[], $5::text[], $6::bigint[], $7::bigint[])
+     AS f (signature, batch_position, wire, blockhash, height, slot)
+"""
+
+
+class DistributionWork:
+    """The working half of PostgresDistributions."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def claim(
+        self, distribution_id: UUID, worker: UUID, lease_s: float, limit: int
+    ) -> list[ClaimedBatch]:
+        """Leases up to `limit` planned batches that nobody works on, with their transfers."""
+        rows = await self._connection.fetch(
+            _CLAIM, distribution_id, worker, lease_s, [BatchState.PLANNED], limit
+        )
+        positions = sorted(row["position"] for row in rows)
+        transfers: dict[int, list[tuple[str, int]]] = defaultdict(list)
+        for row in await self._connection.fetch(
+            "SELECT t.batch_position, t.recipient_address, t.amount_lamports FROM transfers t "
+            "JOIN distribution_batches b "
+            "ON b.distribution_id = t.distribution_id AND b.position = t.batch_position "
+            "AND t.position >= b.first_transfer "
+            "AND t.position < b.first_transfer + b.transfer_count "
+            "WHERE t.distribution_id = $1 AND b.position = ANY($2::integer[]) ORDER BY t.position",
+            distribution_id,
+            positions,
+        ):
+            transfers[row["batch_position"]].append(
+                (row["recipient_address"], int(row["amount_lamports"]))
+            )
+        return [ClaimedBatch(position, transfers[position]) for position in positions]
+
+    async def adopt(self, distribution_id: UUID, worker: UUID, lease_s: float) -> int:
+        """Leases all in-flight and unknown batches that nobody works on; returns how many are its.
+
+        An unknown one is followed up only by whoever takes it up again: nothing is signed for it.
+        """
+        rows = await self._connection.fetch(
+            _CLAIM,
+            distribution_id,
+            worker,
+            lease_s,
+            [BatchState.IN_FLIGHT, BatchState.UNKNOWN],
+            10_000,
+        )
+        return len(rows)
+
+    async def renew(self, distribution_id: UUID, worker: UUID, lease_s: float) -> None:
+        """Extends the worker's leases from now."""
+        await self._connection.execute(
+            "UPDATE distribution_batches "
+            "SET lease_expires_at = clock_timestamp() + make_interval(secs => $3) "
+            "WHERE distribution_id = $1 AND lease_owner = $2 AND state IN ('planned', 'in_flight')",
+            distribution_id,
+            worker,
+            lease_s,
+        )
+
+    async def release(self, distribution_id: UUID, worker: UUID) -> None:
+        """Gives up the worker's leases, so that others need not wait for them to expire."""
+        await self._connection.execute(
+            "UPDATE distribution_batches SET lease_owner = NULL, lease_expires_at = NULL "
+            "WHERE distribution_id = $1 AND lease_owner = $2",
+            distribution_id,
+            worker,
+        )
+
+    async def store_attempts(
+        self, distribution_id: UUID, worker: UUID, attempts: Sequence[NewAttempt]
+    ) -> set[str]:
+        """Stores signed bytes; returns the signatures that may be sent once this is committed.
+
+        What is missing from the answer must be forgotten: its batch is not this worker's any more,
+        or the distribution is not executing. Call it in a transaction of its own.
+        """
+        rows = await self._connection.fetch(
+            _FENCE, distribution_id, worker, [attempt.batch_position for attempt in attempts]
+        )
+        ours = {row["position"] for row in rows}
+        stored = [attempt for attempt in attempts if attempt.batch_position in ours]
+        if not stored:
+            return set()
+        await self._connection.execute(
+            _INSERT_ATTEMPTS,
+            distribution_id,
+            [attempt.signature for attempt in stored],
+            [attempt.batch_position for attempt in stored],
+            [attempt.wire for attempt in stored],
+            [attempt.blockhash for attempt in stored],
+            [attempt.last_valid_block_height for attempt in stored],
+            [attempt.blockhash_slot for attempt in stored],
+        )
+        await self._connection.execute(
+            "UPDATE distribution_batches SET state = 'in_flight', error = '' "
+            "WHERE distribution_id = $1 AND position = ANY($2::integer[])",
+            distribution_id,
+            [attempt.batch_position for attempt in stored],
+        )
+        return {attempt.signature for attempt in stored}
+
+    async def refuse(self, distribution_id: UUID, worker: UUID, errors: Mapping[int, str]) -> None:
+        """Fails leased planned batches, by position, that were refused before signing."""
+        await self._connection.execute(
+            "UPDATE distribution_batches b SET state = 'failed', error = f.error, "
+            "lease_owner = NULL, lease_expires_at = NULL "
+            "FROM unnest($3::integer[], $4::text[]) AS f (position, error) "
+            "WHERE b.distribution_id = $1 AND b.position = f.position AND b.lease_owner = $2 "
+            "AND b.state = 'planned'",
+            distribution_id,
+            worker,
+            list(errors.keys()),
+            list(errors.values()),
+        )
+
+    async def live_attempts(self, distribution_id: UUID, worker: UUID) -> list[LiveAttempt]:
+        """Returns the undecided attempts of the worker's batches, in order of the plan."""
+        rows = await self._connection.fetch(
+            "SELECT a.batch_position, a.signature, a.wire, a.last_valid_block_height, a.state "
+            "FROM attempts a JOIN distribution_batches b "
+            "ON b.distribution_id = a.distribution_id AND b.position = a.batch_position "
+            "WHERE a.distribution_id = $1 AND b.lease_owner = $2 "
+            "AND a.state IN ('signed', 'sent', 'confirmed', 'unknown') ORDER BY a.batch_position",
+            distribution_id,
+            worker,
+        )
+        return [
+            LiveAttempt(
+                batch_position=row["batch_position"],
+                signature=row["signature"],
+                wire=bytes(row["wire"]),
+                last_valid_block_height=row["last_valid_block_height"],
+                state=AttemptState(row["state"]),
+            )
+            for row in rows
+        ]
+
+    async def move_attempts(self, distribution_id: UUID, moves: Sequence[AttemptMove]) -> None:
+        """Moves attempts and, with them, their batches. Call it in a transaction.
+
+        Another gateway may have been faster: a move that its attempt does not allow any more is
+        left out. A batch that is not in flight any more is not worked on, so its lease ends.
+        """
+        rows = await self._connection.fetch(
+            "SELECT signature, batch_position, state FROM attempts "
+            "WHERE distribution_id = $1 AND signature = ANY($2::text[]) "
+            "ORDER BY signature FOR NO KEY UPDATE",
+            distribution_id,
+            [move.signature for move in moves],
+        )
+        present = {row["signature"]: row for row in rows}
+        allowed = [
+            move
+            for move in moves
+            if move.signature in present
+            and move.state in ATTEMPT_MOVES[AttemptState(present[move.signature]["state"])]
+        ]
+        if not allowed:
+            return
+        states = [move.state.value for move in allowed]
+        errors = [move.error for move in allowed]
+        await self._connection.execute(
+            "UPDATE attempts a SET state = f.state, error = f.error, updated_at = now() "
+            "FROM unnest($1::text[], $2::text[], $3::text[]) AS f (signature, state, error) "
+            "WHERE a.signature = f.signature",
+            [move.signature for move in allowed],
+            states,
+            errors,
+        )
+        await self._connection.execute(
+            "UPDATE distribution_batches b SET state = f.state, error = f.error, "
+            "lease_owner = CASE f.state WHEN 'in_flight' THEN b.lease_owner END, "
+            "lease_expires_at = CASE f.state WHEN 'in_flight' THEN b.lease_expires_at END "
+            "FROM unnest($2::integer[], $3::text[], $4::text[]) AS f (position, state, error) "
+            "WHERE b.distribution_id = $1 AND b.position = f.position",
+            distribution_id,
+            [present[move.signature]["batch_position"] for move in allowed],
+            [BATCH_AFTER_ATTEMPT[move.state].value for move in allowed],
+            errors,
+        )

@@ -1,0 +1,95 @@
+"""Where distributions are kept, as a protocol. Errors are written at the adapter."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from gateway.domain.pages import Page
+from gateway.domain.plans import (
+    AttemptMove,
+    ClaimedBatch,
+    Distribution,
+    LiveAttempt,
+    NewAttempt,
+    Plan,
+    Transfer,
+)
+from gateway.domain.states import DistributionState
+
+
+class Distributions(Protocol):
+    """Plans, their state, and the work on them."""
+
+    async def create(self, distribution_id: UUID, plan: Plan) -> None:
+        """Stores a plan whole; the source must be stored and stays until the end."""
+        ...
+
+    async def get(self, distribution_id: UUID) -> Distribution:
+        """Returns a distribution with its tally."""
+        ...
+
+    async def list_page(self, page_size: int = 0, page_token: str = "") -> Page[Distribution]:
+        """Returns distributions, newest first."""
+        ...
+
+    async def list_transfers(
+        self, distribution_id: UUID, page_size: int = 0, page_token: str = ""
+    ) -> Page[Transfer]:
+        """Returns transfers in the order of the plan."""
+        ...
+
+    async def lock(self, distribution_id: UUID) -> DistributionState:
+        """Returns the state and keeps it until the transaction ends."""
+        ...
+
+    async def set_state(self, distribution_id: UUID, state: DistributionState) -> None:
+        """Moves a distribution that is locked; cancelling gives up its planned batches."""
+        ...
+
+    async def note_error(self, distribution_id: UUID, error: str) -> None:
+        """Stores what went wrong last, in words; "" clears it."""
+        ...
+
+    async def settle(self, distribution_id: UUID) -> DistributionState | None:
+        """Moves a distribution with nothing left to happen to its last state, and returns that."""
+        ...
+
+    async def unsettled(self) -> list[UUID]:
+        """Returns those with signed transactions, or nothing at all, left to follow up."""
+        ...
+
+    async def claim(
+        self, distribution_id: UUID, worker: UUID, lease_s: float, limit: int
+    ) -> list[ClaimedBatch]:
+        """Leases planned batches that nobody works on."""
+        ...
+
+    async def adopt(self, distribution_id: UUID, worker: UUID, lease_s: float) -> int:
+        """Leases in-flight and unknown batches that nobody works on; returns how many."""
+        ...
+
+    async def renew(self, distribution_id: UUID, worker: UUID, lease_s: float) -> None:
+        """Extends the worker's leases."""
+        ...
+
+    async def release(self, distribution_id: UUID, worker: UUID) -> None:
+        """Gives up the worker's leases."""
+        ...
+
+    async def store_attempts(
+        self, distribution_id: UUID, worker: UUID, attempts: Sequence[NewAttempt]
+    ) -> set[str]:
+        """Stores signed bytes; returns the signatures that may now be sent, and no others."""
+        ...
+
+    async def refuse(self, distribution_id: UUID, worker: UUID, errors: Mapping[int, str]) -> None:
+        """Fails leased planned batches, by position, that were refused before signing."""
+        ...
+
+    async def live_attempts(self, distribution_id: UUID, worker: UUID) -> list[LiveAttempt]:
+        """Returns undecided attempts of the worker's batches."""
+        ...
+
+    async def move_attempts(self, distribution_id: UUID, moves: Sequence[AttemptMove]) -> None:
+        """Moves attempts and their batches; a move that is not allowed any more is left out."""
+        ...

@@ -1,0 +1,95 @@
+"""The engine: keeps one run for each distribution that this gateway works on.
+
+A run signs what is planned while it has a session, and follows up what is signed with or without
+one. A gateway that dies leaves both to the others: its leases expire, and `sweep` finds signed
+transactions that nobody follows.
+"""
+
+import asyncio
+import logging
+from uuid import UUID
+
+from gateway.domain.chain import Chain
+from gateway.domain.errors import StoreUnavailableError
+from gateway.domain.ports import Clock, Store, TransactionCompiler
+from gateway.workflows.distribution_run import DistributionRun, RunConfig
+from gateway.workflows.distribution_signing import BatchSigner, TransactionSigner
+
+log = logging.getLogger("solward.gateway.distribution")
+
+
+class DistributionEngine:
+    """Starts runs and ends them."""
+
+    def __init__(
+        self,
+        store: Store,
+        chain: Chain,
+        signer: TransactionSigner,
+        compiler: TransactionCompiler,
+        clock: Clock,
+        config: RunConfig | None = None,
+    ) -> None:
+        self._store = store
+        self._chain = chain
+        self._clock = clock
+        self._config = config or RunConfig()
+        self._batch_signer = BatchSigner(store, chain, signer, compiler)
+        self._runs: dict[UUID, DistributionRun] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, distribution_id: UUID, session_token: bytes) -> None:
+        """Runs a distribution, or gives the run that there is a new session.
+
+        An empty token follows up what is signed and signs nothing.
+        """
+        present = self._runs.get(distribution_id)
+        if present is not None and not present.is_ending:
+            present.token = session_token or present.token
+            return
+        run = DistributionRun(
+            distribution_id,
+            self._store,
+            self._chain,
+            self._clock,
+            self._batch_signer,
+            self._config,
+            session_token,
+        )
+        self._runs[distribution_id] = run
+        task = asyncio.create_task(run.run(), name=f"distribution {distribution_id}")
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ended(distribution_id, run, done))
+
+    async def sweep(self) -> None:
+        """Takes up what is signed and followed by nobody: at once, and then for ever."""
+        while True:
+            try:
+                async with self._store.read() as unit:
+                    found = await unit.distributions.unsettled()
+            except StoreUnavailableError as error:
+                log.warning("sweep failed", extra={"facts": {"error": error.message}})
+                found = []
+            for distribution_id in found:
+                self.start(distribution_id, b"")
+            await self._clock.sleep(self._config.sweep_s)
+
+    async def wait(self) -> None:
+        """Returns when no run is left: for tests, and for nothing else."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def close(self) -> None:
+        """Ends all runs where they stand and gives up their leases; sessions are forgotten."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, distribution_id: UUID, run: DistributionRun, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._runs.get(distribution_id) is run:
+            del self._runs[distribution_id]
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # A defect here must not take the gateway down; what is signed is swept up later.
+            log.error("a run failed", exc_info=error)

@@ -1,0 +1,139 @@
+"""Sending stored attempts and finding out what became of them."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from gateway.domain.chain import Chain, SignatureStatus
+from gateway.domain.confirmation import Sighting, is_past, judge
+from gateway.domain.errors import ChainUnavailableError, TransactionRejectedError
+from gateway.domain.plans import AttemptMove, LiveAttempt
+from gateway.domain.ports import Clock, Store
+from gateway.domain.states import AttemptState
+
+_STATUSES_PER_CALL = 256
+
+
+@dataclass(slots=True)
+class Followup:
+    """Sends and confirms the attempts of one worker on one distribution.
+
+    What is remembered here (when bytes were sent last, since when an attempt is in doubt) only
+    paces the work: a worker that starts without it sends once more, which is harmless.
+    """
+
+    store: Store
+    chain: Chain
+    clock: Clock
+    distribution_id: UUID
+    resend_s: float
+    last_error: str = ""
+    _sent_at: dict[str, float] = field(default_factory=dict)
+    _doubt_since: dict[str, float] = field(default_factory=dict)
+
+    async def send(self, attempts: Iterable[tuple[str, bytes]]) -> None:
+        """Sends stored bytes, as (signature, wire), and notes that it was tried.
+
+        No answer decides anything: a transaction that was refused, or whose answer was lost, may
+        land all the same, so only its status or its expiry counts.
+        """
+        pairs = list(attempts)
+        await asyncio.gather(*(self._send_one(signature, wire) for signature, wire in pairs))
+        await self._move([AttemptMove(signature, AttemptState.SENT) for signature, _ in pairs])
+
+    async def follow(self, attempts: Sequence[LiveAttempt]) -> None:
+        """Reads where attempts stand, stores what follows from it, sends again what is not seen.
+
+        The finalized height comes first, the statuses after it: read the other way round, a
+        transaction could land between the two and be taken for expired.
+        """
+        if not attempts:
+            return
+        height = await self.chain.get_block_height("finalized")
+        past = [item for item in attempts if is_past(item.last_valid_block_height, height)]
+        fresh = [item for item in attempts if not is_past(item.last_valid_block_height, height)]
+        seen = await self._statuses(fresh, search_history=False)
+        history, covered = await self._history(past)
+        seen |= history
+        moves: list[AttemptMove] = []
+        for item in attempts:
+            sighting = Sighting(
+                finalized_height=height,
+                status=seen[item.signature],
+                searched_history=item.signature in covered,
+                doubt_s=self._doubt_s(item, height),
+            )
+            ruling = judge(item.state, item.last_valid_block_height, sighting)
+            if ruling.state is not item.state:
+                moves.append(AttemptMove(item.signature, ruling.state, ruling.error))
+        await self._move(moves)
+        await self._send_again([item for item in fresh if seen[item.signature] is None])
+
+    async def _history(
+        self, past: Sequence[LiveAttempt]
+    ) -> tuple[dict[str, SignatureStatus | None], set[str]]:
+        """Returns statuses from the whole history, and for which of them a null can be believed.
+
+        Behind one URL may be several nodes. A null counts only from a node that had come at least
+        as far as the finalized slot that was read before: one that lags may not have the block yet.
+        """
+        if not past:
+            return {}, set()
+        finalized_slot = await self.chain.get_slot("finalized")
+        seen: dict[str, SignatureStatus | None] = {}
+        covered: set[str] = set()
+        for chunk in _chunks(past):
+            signatures = [item.signature for item in chunk]
+            reading = await self.chain.get_signature_statuses(signatures, search_history=True)
+            seen.update(zip(signatures, reading.statuses, strict=True))
+            if reading.context_slot >= finalized_slot:
+                covered.update(signatures)
+        return seen, covered
+
+    async def _statuses(
+        self, attempts: Sequence[LiveAttempt], *, search_history: bool
+    ) -> dict[str, SignatureStatus | None]:
+        seen: dict[str, SignatureStatus | None] = {}
+        for chunk in _chunks(attempts):
+            signatures = [item.signature for item in chunk]
+            reading = await self.chain.get_signature_statuses(
+                signatures, search_history=search_history
+            )
+            seen.update(zip(signatures, reading.statuses, strict=True))
+        return seen
+
+    async def _send_again(self, unseen: Sequence[LiveAttempt]) -> None:
+        due_before = self.clock.monotonic_s() - self.resend_s
+        due = [
+            item
+            for item in unseen
+            if self._sent_at.get(item.signature, float("-inf")) <= due_before
+            and item.state in {AttemptState.SIGNED, AttemptState.SENT}
+        ]
+        if due:
+            await self.send((item.signature, item.wire) for item in due)
+
+    async def _send_one(self, signature: str, wire: bytes) -> None:
+        self._sent_at[signature] = self.clock.monotonic_s()
+        try:
+            await self.chain.send_transaction(wire, skip_preflight=True)
+        except (ChainUnavailableError, TransactionRejectedError) as error:
+            self.last_error = error.message
+
+    async def _move(self, moves: Sequence[AttemptMove]) -> None:
+        if not moves:
+            return
+        async with self.store.transaction() as unit:
+            await unit.distributions.move_attempts(self.distribution_id, moves)
+
+    def _doubt_s(self, item: LiveAttempt, height: int) -> float:
+        if not is_past(item.last_valid_block_height, height):
+            return 0.0
+        now = self.clock.monotonic_s()
+        return now - self._doubt_since.setdefault(item.signature, now)
+
+
+def _chunks(attempts: Sequence[LiveAttempt]) -> list[Sequence[LiveAttempt]]:
+    starts = range(0, len(attempts), _STATUSES_PER_CALL)
+    return [attempts[start : start + _STATUSES_PER_CALL] for start in starts]

@@ -1,0 +1,184 @@
+"""One gateway's run on one distribution: sign, send, follow up, until there is nothing to do."""
+
+import logging
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from gateway.domain.chain import Chain
+from gateway.domain.errors import (
+    ChainUnavailableError,
+    GatewayError,
+    PreconditionFailedError,
+    SignerUnavailableError,
+    StoreUnavailableError,
+)
+from gateway.domain.plans import Distribution
+from gateway.domain.ports import Clock, Store
+from gateway.domain.states import BatchState, DistributionState
+from gateway.workflows.distribution_followup import Followup
+from gateway.workflows.distribution_signing import BatchSigner
+
+log = logging.getLogger("solward.gateway.distribution")
+
+_NO_SESSION = "it waits for ExecuteDistribution with a session"
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """The pace of runs.
+
+    A lease outlives any step that holds it (the signer's and the RPC node's timeouts are shorter);
+    a gateway that dies is replaced after so long.
+    """
+
+    batches_per_round: int = 50
+    in_flight_max: int = 150
+    poll_s: float = 0.5
+    resend_s: float = 2.0
+    lease_s: float = 60.0
+    sweep_s: float = 15.0
+
+
+@dataclass(slots=True)
+class DistributionRun:
+    """The run. Killing it at any point loses nothing: all that counts is in the database."""
+
+    distribution_id: UUID
+    store: Store
+    chain: Chain
+    clock: Clock
+    signer: BatchSigner
+    config: RunConfig
+    token: bytes = field(default=b"", repr=False)
+    worker: UUID = field(default_factory=uuid4)
+    # Set in the same breath as the decision to end, so that a session given later starts another.
+    is_ending: bool = False
+    _followup: Followup = field(init=False)
+    _sign_after_s: float = 0.0
+    _leased_at_s: float = float("-inf")
+    _noted: str = ""
+
+    def __post_init__(self) -> None:
+        """Prepares the follow-up."""
+        self._followup = Followup(
+            self.store, self.chain, self.clock, self.distribution_id, self.config.resend_s
+        )
+
+    async def run(self) -> None:
+        """Works until the distribution is settled, or needs a session that nobody has given."""
+        try:
+            while not await self._step_safely():
+                await self.clock.sleep(self.config.poll_s)
+        finally:
+            self.is_ending = True
+            self.token = b""
+            await self._release()
+
+    async def _step_safely(self) -> bool:
+        """Takes a step; what is unavailable is noted and tried again at the next."""
+        self._followup.last_error = ""
+        try:
+            ended = await self._step()
+        except (ChainUnavailableError, SignerUnavailableError) as error:
+            await self._note(error.message)
+            return False
+        except StoreUnavailableError as error:
+            log.warning("the database is away", extra={"facts": {"error": error.message}})
+            return False
+        if not ended:
+            await self._note(self._followup.last_error)
+        return ended
+
+    async def _step(self) -> bool:
+        await self._keep_leases()
+        async with self.store.read() as unit:
+            found = await unit.distributions.get(self.distribution_id)
+            live = await unit.distributions.live_attempts(self.distribution_id, self.worker)
+        if self._may_sign(found, len(live)):
+            await self._sign(found)
+            async with self.store.read() as unit:
+                live = await unit.distributions.live_attempts(self.distribution_id, self.worker)
+        await self._followup.follow(live)
+        return await self._is_over()
+
+    def _may_sign(self, found: Distribution, in_flight: int) -> bool:
+        return (
+            bool(self.token)
+            and found.state is DistributionState.EXECUTING
+            and found.tally.batches.get(BatchState.PLANNED, 0) > 0
+            and in_flight + self.config.batches_per_round <= self.config.in_flight_max
+            and self.clock.monotonic_s() >= self._sign_after_s
+        )
+
+    async def _sign(self, found: Distribution) -> None:
+        signed = await self.signer.sign_more(
+            found,
+            self.worker,
+            self.token,
+            lease_s=self.config.lease_s,
+            limit=self.config.batches_per_round,
+        )
+        self._sign_after_s = self.clock.monotonic_s() + signed.wait_s
+        if signed.attempts:
+            await self._followup.send((item.signature, item.wire) for item in signed.attempts)
+        if signed.wait_s:
+            self._followup.last_error = f"the signer asks to wait {signed.wait_s:.1f} s"
+        if signed.stop:
+            await self._pause(signed.stop)
+
+    async def _pause(self, why: str) -> None:
+        """Gives up the session: the next ExecuteDistribution brings another."""
+        self.token = b""
+        try:
+            async with self.store.transaction() as unit:
+                await unit.distributions.set_state(self.distribution_id, DistributionState.PAUSED)
+        except PreconditionFailedError:
+            return  # somebody paused, cancelled or finished it first
+        await self._note(why)
+        self._followup.last_error = why
+
+    async def _is_over(self) -> bool:
+        async with self.store.transaction() as unit:
+            settled = await unit.distributions.settle(self.distribution_id)
+            found = await unit.distributions.get(self.distribution_id)
+            live = await unit.distributions.live_attempts(self.distribution_id, self.worker)
+        if settled is not None:
+            self.is_ending = True
+            return True
+        signs = bool(self.token) and found.state is DistributionState.EXECUTING
+        if live or signs:
+            return False
+        # From here to the end nothing is awaited before `is_ending` is set.
+        self.is_ending = True
+        if found.state is DistributionState.EXECUTING and not found.last_error:
+            await self._note(_NO_SESSION)
+        return True
+
+    async def _keep_leases(self) -> None:
+        """Renews what this run holds and takes up what others left, three times in a lease."""
+        now = self.clock.monotonic_s()
+        if now - self._leased_at_s < self.config.lease_s / 3:
+            return
+        async with self.store.transaction() as unit:
+            await unit.distributions.renew(self.distribution_id, self.worker, self.config.lease_s)
+            await unit.distributions.adopt(self.distribution_id, self.worker, self.config.lease_s)
+        self._leased_at_s = now
+
+    async def _note(self, error: str) -> None:
+        """Shows an error to whoever watches; "" takes back one that this run has shown."""
+        if error == self._noted:
+            return
+        self._noted = error
+        try:
+            async with self.store.transaction() as unit:
+                await unit.distributions.note_error(self.distribution_id, error)
+        except StoreUnavailableError:
+            self._noted = ""
+
+    async def _release(self) -> None:
+        try:
+            async with self.store.transaction() as unit:
+                await unit.distributions.release(self.distribution_id, self.worker)
+        except GatewayError as error:
+            # The leases expire by themselves.
+            log.warning("leases were not released", extra={"facts": {"error": error.message}})

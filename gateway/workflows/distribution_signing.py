@@ -1,0 +1,188 @@
+"""From planned batches to signed bytes in the database: the part before anything is sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+from uuid import UUID, uuid4
+
+from gateway.domain.addresses import encode_base58
+from gateway.domain.chain import Blockhash, Chain
+from gateway.domain.custody import (
+    ItemRefusal,
+    SignedTransaction,
+    SignerRefusedError,
+    SignItem,
+    SignOutcome,
+)
+from gateway.domain.errors import SignerUnavailableError
+from gateway.domain.planner import batch_instructions, compute_unit_limit, priority_fee
+from gateway.domain.plans import ClaimedBatch, Distribution, NewAttempt
+from gateway.domain.ports import ComputeBudget, Store, TransactionCompiler
+from gateway.domain.wallets import OwnershipProof, SigningWallet
+
+_RESOURCE_EXHAUSTED: Final = 8
+_UNAVAILABLE: Final = 14
+_UNAUTHENTICATED: Final = 16
+_RETRY_S: Final = 1.0
+
+
+class TransactionSigner(Protocol):
+    """The part of gateway.domain.custody.Signer that is needed here."""
+
+    async def sign_transactions(
+        self, request_id: str, token: bytes, items: Sequence[SignItem]
+    ) -> list[SignOutcome]:
+        """Signs in order; one final outcome for each item."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What came of one round of signing.
+
+    `attempts` are committed and may be sent. `wait_s` is how long the signer asked to wait before
+    the next round. `stop` says why this session can sign nothing more, "" if it can.
+    """
+
+    attempts: tuple[NewAttempt, ...] = ()
+    wait_s: float = 0.0
+    stop: str = ""
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """The signer's outcomes, by what follows from them."""
+
+    attempts: list[NewAttempt] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    wait_s: float = 0.0
+    stop: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Claimed batches and what the signer needs to know to judge and sign them."""
+
+    batches: list[ClaimedBatch]
+    source: SigningWallet | None
+    proofs: dict[str, OwnershipProof]
+
+
+class BatchSigner:
+    """Claims batches, has them signed and stores what was signed."""
+
+    def __init__(
+        self,
+        store: Store,
+        chain: Chain,
+        signer: TransactionSigner,
+        compiler: TransactionCompiler,
+    ) -> None:
+        self._store = store
+        self._chain = chain
+        self._signer = signer
+        self._compiler = compiler
+
+    async def sign_more(
+        self, plan: Distribution, worker: UUID, token: bytes, *, lease_s: float, limit: int
+    ) -> Signed:
+        """Signs up to `limit` batches with one blockhash and commits the bytes before returning.
+
+        Bytes whose batch was lost meanwhile (lease, pause) are dropped here and never sent. Raises
+        StoreUnavailableError, ChainUnavailableError, SignerUnavailableError; nothing is sent then.
+        """
+        work = await self._claim(plan, worker, lease_s, limit)
+        if not work.batches:
+            return Signed()
+        if work.source is None:
+            return Signed(stop="the source wallet is not stored any more")
+        recent = await self._chain.get_latest_blockhash("confirmed")
+        items = [self._item(plan, work, work.source, batch, recent) for batch in work.batches]
+        try:
+            outcomes = await self._signer.sign_transactions(str(uuid4()), token, items)
+        except SignerRefusedError as error:
+            if error.code == _RESOURCE_EXHAUSTED:
+                return Signed(wait_s=_RETRY_S)
+            return Signed(stop=f"the signer refused: {error.message}")
+        if len(outcomes) != len(items):
+            raise SignerUnavailableError("the signer did not answer for every transaction")
+        found = _sort(work.batches, outcomes, recent)
+        async with self._store.transaction() as unit:
+            if found.refused:
+                await unit.distributions.refuse(plan.id, worker, found.refused)
+            stored = await unit.distributions.store_attempts(plan.id, worker, found.attempts)
+        return Signed(
+            tuple(attempt for attempt in found.attempts if attempt.signature in stored),
+            found.wait_s,
+            found.stop,
+        )
+
+    async def _claim(self, plan: Distribution, worker: UUID, lease_s: float, limit: int) -> _Work:
+        async with self._store.transaction() as unit:
+            batches = await unit.distributions.claim(plan.id, worker, lease_s, limit)
+            addresses = [address for batch in batches for address, _ in batch.transfers]
+            sources = await unit.wallets.signing_wallets([plan.source_address])
+            proofs = await unit.wallets.ownership_proofs(addresses)
+        return _Work(batches, sources.get(plan.source_address), proofs)
+
+    def _item(
+        self,
+        plan: Distribution,
+        work: _Work,
+        source: SigningWallet,
+        batch: ClaimedBatch,
+        recent: Blockhash,
+    ) -> SignItem:
+        count, units = len(batch.transfers), plan.compute_units_per_transfer
+        wire = self._compiler.compile(
+            plan.version,
+            plan.source_address,
+            batch_instructions(
+                plan.source_address,
+                batch.transfers,
+                plan.version,
+                units,
+                plan.compute_unit_price,
+            ),
+            recent.blockhash,
+            ComputeBudget(
+                compute_unit_limit(count, units),
+                priority_fee(count, units, plan.compute_unit_price),
+            ),
+        )
+        proofs = [work.proofs[address] for address, _ in batch.transfers if address in work.proofs]
+        return SignItem(f"{plan.id}/{batch.position}", wire, (source,), proofs)
+
+
+def _sort(
+    batches: Sequence[ClaimedBatch], outcomes: Sequence[SignOutcome], recent: Blockhash
+) -> _Sorted:
+    found = _Sorted()
+    for batch, outcome in zip(batches, outcomes, strict=True):
+        if isinstance(outcome, SignedTransaction):
+            if not outcome.is_complete:
+                found.refused[batch.position] = "the signer left a signature empty"
+                continue
+            found.attempts.append(
+                NewAttempt(
+                    batch_position=batch.position,
+                    signature=encode_base58(outcome.transaction_signature),
+                    wire=outcome.transaction,
+                    blockhash=recent.blockhash,
+                    last_valid_block_height=recent.last_valid_block_height,
+                    blockhash_slot=recent.context_slot,
+                )
+            )
+        elif outcome.code == _UNAUTHENTICATED:
+            found.stop = f"the signer refused the session: {outcome.message}"
+        elif outcome.retry_delay_ms or outcome.code in {_RESOURCE_EXHAUSTED, _UNAVAILABLE}:
+            delay_s = outcome.retry_delay_ms / 1000 or _RETRY_S
+            found.wait_s = max(found.wait_s, delay_s)
+        else:
+            found.refused[batch.position] = _refusal(outcome)
+    return found
+
+
+def _refusal(refusal: ItemRefusal) -> str:
+    rule = f" ({refusal.rule})" if refusal.rule else ""
+    return f"{refusal.reason}: {refusal.message}{rule}"

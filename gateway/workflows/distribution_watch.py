@@ -1,0 +1,70 @@
+"""Progress of a distribution, as a stream that a person or a program can follow."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from gateway.domain.plans import Distribution, Tally
+from gateway.domain.ports import Clock, Store
+from gateway.domain.states import BatchState, DistributionState
+
+_ENDS: Final = {
+    DistributionState.COMPLETED,
+    DistributionState.PARTIALLY_FAILED,
+    DistributionState.CANCELLED,
+    DistributionState.PARKED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a distribution is.
+
+    `transfers_per_s` is the rate of finalized transfers since the watch began, and `remaining_s`
+    what the rest would take at that rate; None while nothing was finalized.
+    """
+
+    state: DistributionState
+    tally: Tally
+    transfers_per_s: float
+    remaining_s: float | None
+    last_error: str
+
+
+async def watch(
+    store: Store, clock: Clock, distribution_id: UUID, interval_s: float = 0.5
+) -> AsyncIterator[Progress]:
+    """Yields progress now, after every change, and last when a final or parked state is reached.
+
+    Read from the database: whichever gateway works on it. Raises NotFoundError or
+    StoreUnavailableError.
+    """
+    started_s = clock.monotonic_s()
+    first: Distribution | None = None
+    previous: Progress | None = None
+    while True:
+        async with store.read() as unit:
+            found = await unit.distributions.get(distribution_id)
+        first = first or found
+        progress = _progress(found, first, clock.monotonic_s() - started_s)
+        if previous is None or _differs(previous, progress):
+            yield progress
+            previous = progress
+        if found.state in _ENDS:
+            return
+        await clock.sleep(interval_s)
+
+
+def _progress(found: Distribution, first: Distribution, elapsed_s: float) -> Progress:
+    counts = found.tally.transfers
+    done = counts.get(BatchState.FINALIZED, 0)
+    since = done - first.tally.transfers.get(BatchState.FINALIZED, 0)
+    rate = since / elapsed_s if elapsed_s > 0 else 0.0
+    left = sum(counts.get(state, 0) for state in (BatchState.PLANNED, BatchState.IN_FLIGHT))
+    remaining_s = 0.0 if left == 0 else left / rate if rate > 0 else None
+    return Progress(found.state, found.tally, rate, remaining_s, found.last_error)
+
+
+def _differs(one: Progress, other: Progress) -> bool:
+    return (one.state, one.tally, one.last_error) != (other.state, other.tally, other.last_error)
