@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from signer_daemon.vault import keyring as keyring_module
-from signer_daemon.vault.derivation import IMPORTED, Identity
+from signer_daemon.vault.derivation import IMPORTED, Identity, KeyPair
 from signer_daemon.vault.errors import (
     KdfBusy,
     OwnershipRejected,
@@ -22,7 +22,7 @@ from signer_daemon.vault.errors import (
 from signer_daemon.vault.keyring import KeyRing
 from signer_daemon.vault.memory import Page, PagePool
 from signer_daemon.vault.primitives import hkdf_sha256_into, sealed_box
-from signer_daemon.vault.records import KeyGroup
+from signer_daemon.vault.records import KeyGroup, Kind, RecordKeys, SealedRecord, Sealer
 from tests.vault.samples import ENCRYPTION_KEY, MASTER_PASSWORD, PASSWORD, vectors, view
 
 FINGERPRINT = "0123456789abcdef" * 2
@@ -118,6 +118,20 @@ def test_a_tag_proves_one_identity(keyring: KeyRing) -> None:
     for text in ("", "t1.", tag[:-1], tag + "=", tag.upper(), "t2" + tag[2:], tag[:-1] + "é"):
         with pytest.raises(OwnershipRejected):
             keyring.verify_tag(text, WALLET)
+
+
+def test_an_ill_formed_identity_is_refused_like_any_other(
+    keyring: KeyRing, keys: RecordKeys, pool: PagePool
+) -> None:
+    """An address that is no ASCII, even one that has no UTF-8, gives the room's own error."""
+    text = Sealer(keys, Kind.WALLET).seal(view(bytes(32)), WALLET)
+    for address in ("\ud800", "é"):
+        with pytest.raises(OwnershipRejected):
+            keyring.verify_tag(keyring.tag(WALLET), WALLET._replace(address=address))
+        with pool.page() as page, pytest.raises(RecordRejected):
+            SealedRecord.parse(text).open_wallet(
+                keys.wallet, WALLET._replace(address=address), KeyPair(page)
+            )
 
 
 def test_rotation_of_the_secrets(pool: PagePool, keyring: KeyRing) -> None:
