@@ -1,0 +1,234 @@
+"""The real signer process, as the tests start, watch and end it."""
+
+import contextlib
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# What deployments set before exec: freed memory is overwritten at once.
+ALLOCATOR_RECIPE = {
+    "PYTHONMALLOC": "malloc",
+    "GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0",
+}
+WITHOUT_MEMFD_SECRET = (str(Path(__file__).with_name("without_memfd_secret.py")), sys.executable)
+KEEP_EVERYTHING = (str(Path(__file__).with_name("keep_everything.py")),)
+START_S = 20
+
+# Wide enough for what the tests of other rules do; the default rate is what `rate` is about.
+POLICY = """version = 7
+[[group]]
+name = "desk"
+master_fingerprints = ["*"]
+index_last = 9999
+signatures_per_minute = {rate}
+programs = ["system", "compute-budget", "memo"]
+lamports_per_transaction_max = 5_000_000
+destinations = "vault"
+message_signing = "raw"
+
+[[group]]
+name = "guests"
+master_fingerprints = ["imported"]
+signatures_per_minute = {rate}
+programs = ["system"]
+lamports_per_transaction_max = 5_000_000
+destinations = "any"
+message_signing = "off-chain"
+"""
+
+
+class StartRefused(Exception):
+    """The signer ended instead of serving. Holds its exit code and all it wrote."""
+
+    def __init__(self, code: int, output: str, errors: str) -> None:
+        super().__init__(f"exit code {code}: {errors or output}")
+        self.code = code
+        self.output = output
+        self.errors = errors
+
+
+class SignerProcess:
+    """A signer in a home directory of its own. May be started again when it has ended."""
+
+    def __init__(
+        self, home: Path, encryption_key: bytes, master_password: str, *, rate: int = 1_000_000
+    ) -> None:
+        """Write configuration, policy and secrets; `rate` is signatures per minute and wallet."""
+        self.home = home
+        self.encryption_key = encryption_key
+        self.master_password = master_password
+        self.state = home / "state"
+        self.socket = home / "s" / "signer.sock"
+        self.admin_socket = home / "a" / "admin.sock"
+        self.audit_log = self.state / "audit.log"
+        self.policy = home / "policy.toml"
+        self.policy.write_text(POLICY.format(rate=rate))
+        self.key_file, self.password_file = home / "key", home / "password"
+        _write_private(self.key_file, encryption_key)
+        _write_private(self.password_file, master_password.encode())
+        self.config = home / "signer.toml"
+        self.configure()
+        self.environment: dict[str, str] = dict(ALLOCATOR_RECIPE)
+        self.launcher: Sequence[str] = ()
+        self.program: Sequence[str] = ("-m", "signer_daemon")
+        self._child: subprocess.Popen[bytes] | None = None
+        self._output = b""
+
+    def configure(
+        self,
+        *,
+        limits: Mapping[str, int] | None = None,
+        secrets: Mapping[str, object] | None = None,
+        exports: bool = False,
+        **top: object,
+    ) -> None:
+        """Write the configuration, with changes: a value of None leaves its key out."""
+        keys: dict[str, object] = {
+            "state_dir": self.state,
+            "socket_dir": self.socket.parent,
+            "admin_socket_dir": self.admin_socket.parent,
+            "policy_file": self.policy,
+            **top,
+        }
+        files: dict[str, object] = {
+            "encryption_key_file": self.key_file,
+            "master_password_file": self.password_file,
+            **(secrets or {}),
+        }
+        parts = [_toml(keys), "[secrets]\n" + _toml(files), "[limits]\n" + _toml(limits or {})]
+        if exports:
+            parts.append("[export]\nmnemonics = true\nprivate_keys = true\nvault = true\n")
+        self.config.write_text("\n".join(parts))
+
+    def start(self, *, user: int | None = None) -> None:
+        """Start and wait until it serves. Raises StartRefused if it ends instead."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'clients' / 'python'}",
+            **self.environment,
+        }
+        command = [sys.executable, *self.launcher, *self.program, "--config", str(self.config)]
+        with (self.home / "errors").open("ab") as errors:
+            self._child = subprocess.Popen(
+                command,
+                cwd=self.home,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                user=user,
+                group=user,
+                extra_groups=[] if user is not None else None,
+            )
+        assert self._child.stdout is not None
+        line = self._child.stdout.readline()
+        self._output += line
+        if not line or json.loads(line)["ready"] is not True:
+            code = self.wait()
+            raise StartRefused(code, self.output, self.errors)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._child is not None
+        return self._child.pid
+
+    @property
+    def output(self) -> str:
+        """All that it has written to its standard output, of all its starts."""
+        return self._output.decode()
+
+    @property
+    def errors(self) -> str:
+        """All that it has written to its standard error, of all its starts."""
+        return (self.home / "errors").read_text()
+
+    def status(self, field: str) -> int:
+        """A number of /proc/PID/status, such as VmHWM in KiB."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(field + ":"))
+
+    def cpu_seconds(self) -> float:
+        """CPU time it has used, user and system, of all its threads."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def limit_files_to(self, size: int) -> None:
+        """Let no file of it grow beyond `size` bytes: what a full disk does; -1 lifts it."""
+        _, hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+    def kill(self) -> None:
+        """End it without a warning."""
+        if self._child is not None:
+            self._child.kill()
+            self.wait()
+
+    def stop(self) -> int:
+        """Ask it to end (SIGTERM), and return its exit code."""
+        if self._child is None:
+            return 0
+        self._child.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end, and return its exit code."""
+        assert self._child is not None
+        with self._child as child:
+            assert child.stdout is not None
+            self._output += child.stdout.read()
+        self._child = None
+        return child.returncode
+
+
+@contextlib.contextmanager
+def signer_home() -> Iterator[Path]:
+    """A directory with a name short enough for a socket's path."""
+    home = Path(tempfile.mkdtemp(prefix="signer-"))
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home)
+
+
+@contextlib.contextmanager
+def signer_process(
+    *,
+    encryption_key: bytes | None = None,
+    master_password: str | None = None,
+    rate: int = 1_000_000,
+) -> Iterator[SignerProcess]:
+    """A signer, not yet started, with secrets of its own; killed at the end if it still runs."""
+    with signer_home() as home:
+        signer = SignerProcess(
+            home,
+            os.urandom(32) if encryption_key is None else encryption_key,
+            os.urandom(24).hex() if master_password is None else master_password,
+            rate=rate,
+        )
+        try:
+            yield signer
+        finally:
+            signer.kill()
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    path.touch(0o600)
+    path.write_bytes(content)
+
+
+def _toml(values: Mapping[str, object]) -> str:
+    def written(value: object) -> str:
+        return str(value) if isinstance(value, int) else json.dumps(str(value))
+
+    return "".join(
+        f"{key} = {written(value)}\n" for key, value in values.items() if value is not None
+    )
