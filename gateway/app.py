@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +21,10 @@ from gateway.adapters.postgres import Database, PoolConfig, check_applied
 from gateway.adapters.postgres.usage import PostgresUsage
 from gateway.adapters.signer import SignerClient
 from gateway.adapters.solana_rpc import Endpoint, EndpointLimits, SingleEndpoint, SolanaRpc
+from gateway.adapters.solana_tx import SoldersTransactions
 from gateway.api.audit import AuditService
 from gateway.api.balances import BalanceService
+from gateway.api.distributions import DistributionService
 from gateway.api.interceptor import StatusInterceptor
 from gateway.api.masters import MasterWalletService
 from gateway.api.signing import SigningService
@@ -31,6 +34,9 @@ from gateway.config import Config, Listen, TlsFiles
 from gateway.readiness import CHAIN, DATABASE, NEEDS, SIGNER, Probe, Readiness
 from gateway.workflows.balances import BalanceWorkflows
 from gateway.workflows.derivation import Derivation
+from gateway.workflows.distribution import DistributionWorkflows
+from gateway.workflows.distribution_engine import DistributionEngine
+from gateway.workflows.distribution_watch import watch
 from gateway.workflows.masters import MasterWorkflows
 from gateway.workflows.sessions import SessionWorkflows
 from gateway.workflows.signing import SigningWorkflows
@@ -38,6 +44,7 @@ from gateway.workflows.usage import UsageLog
 from gateway.workflows.wallets import WalletWorkflows
 from solward.gateway.v1 import audit_service_pb2_grpc as audit_grpc
 from solward.gateway.v1 import balance_service_pb2_grpc as balance_grpc
+from solward.gateway.v1 import distribution_service_pb2_grpc as distribution_grpc
 from solward.gateway.v1 import master_wallet_service_pb2_grpc as master_grpc
 from solward.gateway.v1 import signing_service_pb2_grpc as signing_grpc
 from solward.gateway.v1 import wallet_service_pb2_grpc as wallet_grpc
@@ -76,6 +83,23 @@ class Bound:
     unix: str
 
 
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """What works without being asked: the times of use, and distributions under way."""
+
+    usage: UsageLog
+    engine: DistributionEngine
+
+    def run(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """Returns what is to run until the gateway stops."""
+        return self.usage.run(), self.engine.sweep()
+
+    async def close(self) -> None:
+        """Ends distributions where they stand, for any gateway to go on; stores what is left."""
+        await self.engine.close()
+        await self.usage.flush()
+
+
 @asynccontextmanager
 async def open_adapters(config: Config) -> AsyncIterator[Adapters]:
     """Builds the adapters; none of them connects before it is used. Closes them at the end."""
@@ -98,24 +122,31 @@ async def open_adapters(config: Config) -> AsyncIterator[Adapters]:
         yield Adapters(clock, database, signer, chain)
 
 
-def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) -> UsageLog:
-    """Builds workflows and servicers on the adapters; returns the log of use to flush."""
+def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) -> Workers:
+    """Builds workflows and servicers on the adapters; returns what has to run beside them."""
     store, signer, clock = adapters.database, adapters.signer, adapters.clock
+    chain = adapters.chain
     usage = UsageLog(PostgresUsage(store), clock)
     wallets = WalletWorkflows(store, signer, clock)
     derivation = Derivation(store, signer, concurrent_max=config.limits.derivations_concurrent_max)
     signing = SigningService(
         SessionWorkflows(store, signer), SigningWorkflows(store, signer, usage), wallets, signer
     )
-    balances = BalanceService(BalanceWorkflows(store, adapters.chain))
+    balances = BalanceService(BalanceWorkflows(store, chain))
+    compiler = SoldersTransactions()
+    engine = DistributionEngine(store, chain, signer, compiler, clock)
+    distributions = DistributionService(
+        DistributionWorkflows(store, chain, compiler, engine), partial(watch, store, clock)
+    )
     master_grpc.add_MasterWalletServiceServicer_to_server(
         MasterWalletService(MasterWorkflows(store, signer)), server
     )
     wallet_grpc.add_WalletServiceServicer_to_server(WalletService(wallets, derivation), server)
     signing_grpc.add_SigningServiceServicer_to_server(signing, server)
     balance_grpc.add_BalanceServiceServicer_to_server(balances, server)
+    distribution_grpc.add_DistributionServiceServicer_to_server(distributions, server)
     audit_grpc.add_AuditServiceServicer_to_server(AuditService(), server)
-    return usage
+    return Workers(usage, engine)
 
 
 async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
@@ -139,7 +170,8 @@ async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
             ),
             maximum_concurrent_rpcs=config.limits.requests_concurrent_max,
         )
-        usage = add_services(server, config, adapters)
+        workers = add_services(server, config, adapters)
+        stack.push_async_callback(workers.close)
         health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         names = [*filter(None, NEEDS), "solward.gateway.v1.AuditService", "grpc.health.v1.Health"]
@@ -150,12 +182,11 @@ async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
         await server.start()
         await readiness.check()
         announce(bound)
-        async with _background(stop, readiness.run(), usage.run()):
+        async with _background(stop, readiness.run(), *workers.run()):
             await stop.wait()
             log.info("draining", extra={"facts": {"seconds_max": config.limits.drain_seconds}})
             await health.enter_graceful_shutdown()
             await server.stop(config.limits.drain_seconds)
-        await usage.flush()
     log.info("stopped")
 
 

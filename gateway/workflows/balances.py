@@ -5,9 +5,13 @@ from uuid import UUID
 
 from gateway.domain.addresses import require_address
 from gateway.domain.chain import BalanceReading, Chain
-from gateway.domain.errors import ChainUnavailableError, NotFoundError
+from gateway.domain.errors import (
+    ChainUnavailableError,
+    NotFoundError,
+    PreconditionFailedError,
+)
 from gateway.domain.ports import Store
-from gateway.domain.wallets import WalletFilter
+from gateway.domain.wallets import DERIVATION_INDEX_MAX
 
 WALLETS_MAX = 10_000
 
@@ -52,10 +56,19 @@ class BalanceWorkflows:
         return await self.of_addresses(addresses)
 
     async def of_master(self, master_wallet_id: UUID) -> list[BalanceReading]:
-        """Returns the balances of a master's wallets, at most 10,000, in index order."""
+        """Returns the balances of all of a master's wallets, in index order.
+
+        Raises PreconditionFailedError if there are more than 10,000: a part would look like all.
+        """
         async with self._store.read() as unit:
-            await unit.masters.get(master_wallet_id)
-            wallets = await unit.wallets.list_addresses(
-                WalletFilter(master_wallet_id=master_wallet_id), WALLETS_MAX
+            master = await unit.masters.get(master_wallet_id)
+            if master.derived_count > WALLETS_MAX:
+                raise PreconditionFailedError(
+                    f"the master has {master.derived_count} wallets, more than {WALLETS_MAX}: "
+                    "ask for them by id or by address",
+                    field="master_wallet_id",
+                )
+            wallets = await unit.wallets.derived_addresses(
+                master_wallet_id, 0, DERIVATION_INDEX_MAX + 1
             )
-        return await self.of_addresses([address for _, address in wallets])
+        return await self.of_addresses([address for _, _, address in wallets])

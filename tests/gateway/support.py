@@ -11,9 +11,8 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from gateway.api.interceptor import StatusInterceptor
-from gateway.app import Adapters, add_services
+from gateway.app import Adapters, Workers, add_services
 from gateway.config import Config
-from gateway.workflows.usage import UsageLog
 from solward.gateway.v1 import (
     audit_service_pb2_grpc,
     balance_service_pb2_grpc,
@@ -32,7 +31,7 @@ class Gateway:
     """Stubs of a gateway in this process. They are asynchronous, whatever their types say."""
 
     channel: grpc.aio.Channel
-    usage: UsageLog
+    workers: Workers
 
     @property
     def masters(self) -> Any:
@@ -69,14 +68,15 @@ class Gateway:
 async def serve_in_process(config: Config, adapters: Adapters) -> AsyncIterator[Gateway]:
     """Serves the gateway's own services on a loopback port."""
     server = grpc.aio.server(interceptors=[StatusInterceptor(adapters.clock)])
-    usage = add_services(server, config, adapters)
+    workers = add_services(server, config, adapters)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield Gateway(channel, usage)
+            yield Gateway(channel, workers)
     finally:
         await server.stop(None)
+        await workers.close()
 
 
 @dataclass(frozen=True, slots=True)

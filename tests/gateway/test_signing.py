@@ -151,7 +151,7 @@ async def test_signing_notes_when_a_wallet_was_used(
     )
     signed = await gateway.signing.SignMessage(message)
     assert (64, wallets[1].address) == (len(signed.signature), signed.address)
-    await gateway.usage.flush()
+    await gateway.workers.usage.flush()
     page = await gateway.wallets.ListWallets(wallet_pb.ListWalletsRequest())
     assert [True, True, False] == [wallet.HasField("last_use_time") for wallet in page.wallets]
 
