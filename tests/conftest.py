@@ -1,17 +1,9 @@
 """Shared fixtures for every test, and a last look: no test may leave a process behind."""
 
-import importlib.util
-import sys
-import types
-
 import psutil
 import pytest
 
-if importlib.util.find_spec("coincurve") is None:
-    # No wheel for this Python. bip-utils imports it for secp256k1, which no test asks for.
-    sys.modules["coincurve"] = types.SimpleNamespace(  # type: ignore[assignment]  # a stand-in
-        PublicKey=object, PrivateKey=object
-    )
+import tests.support.bip_utils_anywhere  # noqa: F401 - imported for its effect
 
 pytest_plugins = ["tests.support.fixtures"]
 
