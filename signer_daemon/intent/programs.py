@@ -24,7 +24,7 @@ NAMES = {
 }
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def associated_token_address(owner: str, token_program: str, mint: str) -> str:
     """Derives the ATA of `owner` for `mint`: whoever owns such an account, it was made for `owner`.
     All base58. Cached: a derivation costs some 20 us.

@@ -9,17 +9,20 @@ with the last record that was promised; nothing more is taken until the cut succ
 returns, the next append simply works.
 """
 
-import bisect
 import contextlib
 import errno
 import fcntl
+import itertools
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from signer_daemon.ledger.clock import Clock, elapsed_ms_min
+from signer_daemon.ledger.lines import lines_back, lines_from_seq
+from signer_daemon.ledger.state import State, StateFiles
 from signer_daemon.ledger.verify import (
     ChainKey,
     Head,
@@ -30,7 +33,9 @@ from signer_daemon.ledger.verify import (
 )
 
 _OWN_FIELDS: Final = frozenset({"seq", "time_ms", "uptime_ms"})
-_INDEX_BYTES = 1 << 20
+# Between checkpoints: what a start then reads, some 40,000 records, takes it half a second. A log
+# that is shorter is always verified whole.
+_CHECKPOINT_BYTES = 32 << 20
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 Event = Mapping[str, Any]
@@ -76,16 +81,17 @@ class AuditLog:
         self._pen = threading.Lock()
         self._grown = threading.Condition()
         flags = _FLAGS | (os.O_CREAT if create else 0)
-        self._index = [Head()]
-        self._head = Head()
+        self._state_source: Callable[[], Mapping[str, Any]] | None = None
         with contextlib.ExitStack() as opened:
             self._fd = os.open(path, flags | os.O_APPEND, 0o600)
             opened.callback(os.close, self._fd)
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for head in walk(path, chain_key, must_be_pinned=True):
-                if head.size - self._index[-1].size >= _INDEX_BYTES:
-                    self._index.append(head)
-                self._head = head
+            self._states = StateFiles(path, chain_key)
+            opened.callback(self._states.close)
+            start = self._states.latest.head if self._states.latest else Head()
+            self._checkpoint_size = start.size
+            log = walk(path, chain_key, must_be_pinned=True, start=start)
+            self._head = deque(log, maxlen=1).pop()
             self._head_fd = os.open(head_path(path), _FLAGS | os.O_CREAT, 0o600)
             opened.callback(os.close, self._head_fd)
             self._settle(self._head)
@@ -102,6 +108,7 @@ class AuditLog:
         with self._pen:
             os.close(self._fd)
             os.close(self._head_fd)
+            self._states.close()
             self._fd = self._head_fd = -1
 
     def append(self, event: Event) -> int:
@@ -201,6 +208,19 @@ class AuditLog:
             self._settle(self._head)
             raise
         self._settle(head)
+        if head.size - self._checkpoint_size >= _CHECKPOINT_BYTES:
+            self._save_state()
+
+    def _save_state(self) -> None:
+        """Writes a checkpoint of the limits. They contain every record up to the head, because a
+        charge is reserved before its record is written. A checkpoint that fails is tried again
+        when the log has grown as much again: it saves work, it proves nothing.
+        """
+        self._checkpoint_size = self._head.size
+        if self._state_source is not None:
+            clocks = (self._clock.wall_ms(), self._clock.uptime_ms())
+            with contextlib.suppress(OSError):
+                self._states.save(State(self._head, clocks, self._state_source()))
 
     def _settle(self, head: Head) -> None:
         """Makes `head` the end: cuts what follows it if it is torn, and pins it. The pin needs no
@@ -210,8 +230,6 @@ class AuditLog:
             os.ftruncate(self._fd, head.size)
             os.fdatasync(self._fd)
         os.pwrite(self._head_fd, head_line(head, self._key), 0)
-        if head.size - self._index[-1].size >= _INDEX_BYTES:
-            self._index.append(head)
         self._head = Head(head.count, head.mac, head.size)
 
     def wait_beyond(self, count: int, timeout_s: float) -> bool:
@@ -225,51 +243,31 @@ class AuditLog:
         """
         if limit < 1 or not 0 <= first_seq < self._head.count:
             return []
-        place = bisect.bisect_right(self._index, first_seq, key=lambda head: head.count) - 1
-        skip = first_seq - self._index[place].count
-        lines: list[str] = []
-        while len(lines) < skip + limit and place < len(self._index):
-            lines += self._lines(place)
-            place += 1
-        return lines[skip : skip + limit]
+        lines = lines_from_seq(self._fd, self._head.size, first_seq)
+        return [line.decode("ascii") for line in itertools.islice(lines, limit)]
 
-    def recent(self, age_ms_max: int) -> Iterator[tuple[dict[str, Any], int]]:
+    def recent(self, age_ms_max: int) -> Iterator[tuple[Mapping[str, Any], int]]:
         """Yields the records, newest first, with the least age in ms that each can have, as far
-        back as `age_ms_max`. For rebuilding the limits when the signer starts.
+        back as `age_ms_max` or the last checkpoint, which comes last as `{"meters": ...}`.
+        For rebuilding the limits when the signer starts.
         """
+        state = self._states.latest
         later, age = (self._clock.wall_ms(), self._clock.uptime_ms()), 0
-        for place in range(len(self._index) - 1, -1, -1):
-            for line in reversed(self._lines(place)):
-                record = json.loads(line[:-65])
-                written = (record["time_ms"], record["uptime_ms"])
-                age += elapsed_ms_min(written, later)
-                later = written
-                if age > age_ms_max:
-                    return
-                yield record, age
+        start = state.head.size if state else 0
+        for line in lines_back(self._fd, self._head.size, start):
+            record = json.loads(line[:-65])
+            written = (record["time_ms"], record["uptime_ms"])
+            age += elapsed_ms_min(written, later)
+            later = written
+            if age > age_ms_max:
+                return
+            yield record, age
+        if state is not None:
+            yield {"meters": state.meters}, age + elapsed_ms_min(state.clocks, later)
 
-    def standing(self) -> dict[str, str]:
-        """Gives what stands by the log: the `standing` fields of all records, folded oldest first;
-        None lifts a key. For what must outlive the process without a file of its own.
-        """
-        facts: dict[str, str] = {}
-        for place in range(len(self._index)):
-            for line in self._lines(place):
-                if '"standing":{' in line:
-                    for key, value in json.loads(line[:-65]).get("standing", {}).items():
-                        facts.pop(key, None) if value is None else facts.update({key: value})
-        return facts
-
-    def _lines(self, place: int) -> list[str]:
-        """Reads the lines between one index entry and the next, or the durable end."""
-        start, end = self._index[place].size, self._head.size
-        if place + 1 < len(self._index):
-            end = self._index[place + 1].size
-        pieces = []
-        while start < end and (piece := os.pread(self._fd, end - start, start)):
-            pieces.append(piece)
-            start += len(piece)
-        return b"".join(pieces).decode("ascii").splitlines()
+    def keep_state(self, source: Callable[[], Mapping[str, Any]]) -> None:
+        """Has a checkpoint written every 32 MiB, of what `source` (`Meters.state`) gives then."""
+        self._state_source = source
 
 
 def _canonical(record: Event) -> bytes:

@@ -8,7 +8,7 @@ outside holds more than the limit, however long the signing took.
 import threading
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -60,13 +60,22 @@ class _Meter:
         else:
             self.spent.extend((now_ms, now_ms, amount))
 
-    def add_older(self, then_ms: int, amount: int) -> None:
-        """Counts an amount that is no younger than any counted so far."""
+    def add_older(self, first_ms: int, last_ms: int, amount: int) -> None:
+        """Counts a bucket that is no younger than any counted so far."""
         self.total += amount
-        if self.spent and self.spent[1] - then_ms < self.bucket_ms:
-            self.spent[0], self.spent[2] = then_ms, self.spent[2] + amount
+        if self.spent and self.spent[1] - first_ms < self.bucket_ms:
+            self.spent[0], self.spent[2] = first_ms, self.spent[2] + amount
         else:
-            self.spent[0:0] = array("Q", (then_ms, then_ms, amount))
+            self.spent[0:0] = array("Q", (first_ms, last_ms, amount))
+
+    def ages(self, now_ms: int) -> list[tuple[int, int, int]]:
+        """Gives the buckets, newest first: ages of first and last, amount."""
+        held = [(0, 0, self.held)] if self.held else []
+        spent = self.spent
+        return held + [
+            (now_ms - spent[at], now_ms - spent[at + 1], spent[at + 2])
+            for at in range(len(spent) - 3, -1, -3)
+        ]
 
     def retry_after_ms(self, now_ms: int, excess: int) -> int:
         """Gives when `excess` will have left the window."""
@@ -118,18 +127,35 @@ class Meters:
             meter.forget(self._now_ms())
             return max(0, charge.limit - meter.total - meter.held)
 
-    def restore(self, records: Iterable[tuple[dict[str, Any], int]]) -> None:
+    def restore(self, records: Iterable[tuple[Mapping[str, Any], int]]) -> None:
         """Counts what the audit log says was signed: records newest first, each with its age in ms,
-        as `AuditLog.recent` gives them.
+        and last a checkpoint, as `AuditLog.recent` gives them.
         """
         with self._lock:
             now = self._now_ms()
             for record, age_ms in records:
                 for name, amount in record.get("charges", ()):
-                    meter = self._meters.setdefault(name, _new_meter(name))
-                    if age_ms < meter.window_ms:
-                        meter.add_older(now - age_ms, amount)
+                    self._restore_one(name, now, (age_ms, age_ms), amount)
+                for name, spent in record.get("meters", {}).items():
+                    for first_age, last_age, amount in spent:
+                        ages = (age_ms + first_age, age_ms + last_age)
+                        self._restore_one(name, now, ages, amount)
             self._sweep(now)
+
+    def state(self) -> dict[str, list[tuple[int, int, int]]]:
+        """Gives all windows for a checkpoint: by meter, newest first, the ages in ms of the first
+        and last amount in each bucket and their sum. What is held counts as released now.
+        """
+        with self._lock:
+            now = self._now_ms()
+            self._sweep(now)
+            return {name: meter.ages(now) for name, meter in self._meters.items()}
+
+    def _restore_one(self, name: str, now_ms: int, ages_ms: tuple[int, int], amount: int) -> None:
+        meter = self._meters.setdefault(name, _new_meter(name))
+        first_ms, last_ms = ages_ms
+        if last_ms < meter.window_ms:
+            meter.add_older(now_ms - first_ms, now_ms - last_ms, amount)
 
     def _settle(self, amounts: Counter[str], *, counts: bool) -> None:
         with self._lock:

@@ -56,15 +56,22 @@ def verify_file(path: str | os.PathLike[str], chain_key: ChainKey) -> Head:
 
 
 def walk(
-    path: str | os.PathLike[str], chain_key: ChainKey, *, must_be_pinned: bool
+    path: str | os.PathLike[str],
+    chain_key: ChainKey,
+    *,
+    must_be_pinned: bool,
+    start: Head = Head(),
 ) -> Iterator[Head]:
-    """Verifies a log and yields the head after each MiB or so, the final one last. A copy may come
-    without its head file, the signer's own log may not. Raises AuditRejectedError.
+    """Verifies a log from `start` on and yields the head after each MiB or so, the final one last.
+    A copy may come without its head file, the signer's own log may not. Raises AuditRejectedError.
     """
     pinned_count, pinned_mac = read_head(path, chain_key)
     check = _bulk_mac(chain_key)
-    count, mac, size, tail = 0, GENESIS, 0, b""
+    count, mac, size, tail = start.count, start.mac, start.size, b""
     with Path(path).open("rb") as file:
+        if file.seek(0, os.SEEK_END) < size:
+            raise AuditRejectedError(count, "records before it were removed")
+        file.seek(size)
         while block := file.read(_READ_BYTES):
             lines = (tail + block).split(b"\n")
             tail = lines.pop()
