@@ -100,8 +100,11 @@ class Meters:
         amounts = _amounts(charges)
         with self._lock:
             now = self._now_ms()
+            if len(self._meters) >= self._sweep_at:
+                self._sweep(now)
             for charge in charges:
-                meter = self._meter(charge.meter, now)
+                meter = self._meters.setdefault(charge.meter, _new_meter(charge.meter))
+                meter.forget(now)
                 wanted = amounts[charge.meter]
                 excess = meter.total + meter.held + wanted - charge.limit
                 if excess > 0:
@@ -165,15 +168,6 @@ class Meters:
                 meter.held -= amount
                 if counts:
                     meter.add(now, amount)
-
-    def _meter(self, name: str, now_ms: int) -> _Meter:
-        meter = self._meters.get(name)
-        if meter is None:
-            if len(self._meters) >= self._sweep_at:
-                self._sweep(now_ms)
-            meter = self._meters[name] = _new_meter(name)
-        meter.forget(now_ms)
-        return meter
 
     def _sweep(self, now_ms: int) -> None:
         """Drops idle windows. Costs a walk over all, each time their number has doubled."""

@@ -360,8 +360,8 @@ def test_memory_is_bounded() -> None:
     """20,000 wallets that signed once are forgotten when their windows have passed."""
     clock = FakeClock()
     meters = Meters(clock)
-    for number in range(20_000):
-        use(meters, signature(f"{number}"))
+    for number in range(10_000):
+        use(meters, signature(f"{number}"), signature(f"also {number}"))
     assert len(meters._meters) == 20_000
     clock.pass_ms(WINDOW)
     for number in range(20_000, 50_000):
