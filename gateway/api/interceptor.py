@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
-from gateway import errors
+from gateway import errors, logs
 from gateway.domain.custody import SignerRefusedError
 from gateway.domain.errors import GatewayError, InvalidArgumentError
 from gateway.domain.ports import Clock
@@ -117,7 +117,7 @@ class _Guard:
             incident_id = uuid.uuid4().hex
             status = errors.internal_status(incident_id)
         code = errors.code_of(status.code)
-        facts = {
+        facts: dict[str, Any] = {
             "method": self._method,
             "code": code.name,
             "reason": error.reason if isinstance(error, GatewayError) else "",
@@ -126,6 +126,8 @@ class _Guard:
         if incident_id:
             log.error("incident", exc_info=error, extra={"facts": {**facts, "id": incident_id}})
         else:
+            if error.__cause__ is not None and not isinstance(error, SignerRefusedError):
+                facts["cause"] = logs.describe(error.__cause__)
             whose = "signer" if isinstance(error, SignerRefusedError) else "gateway"
             log.info("refused", extra={"facts": {**facts, "by": whose}})
         context.set_trailing_metadata(((errors.DETAILS_KEY, status.SerializeToString()),))
