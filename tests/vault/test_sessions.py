@@ -6,16 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from signer_daemon.vault.derivation import Branch, KeyPair, derive_range
 from signer_daemon.vault.errors import (
     RecordRejected,
     SessionInvalid,
     SessionLacksKey,
     SessionLimit,
 )
-from signer_daemon.vault.memory import PAGE_BYTES
-from signer_daemon.vault.records import KeyGroup, RecordKeys
+from signer_daemon.vault.keyring import KeyRing
+from signer_daemon.vault.memory import PAGE_BYTES, PagePool
+from signer_daemon.vault.records import KeyGroup, Kind, RecordKeys, SealedRecord, Sealer
 from signer_daemon.vault.sessions import SessionTable
-from tests.vault.samples import view
+from tests.vault.samples import PASSWORD, view
 
 TTL = 60.0
 
@@ -193,6 +195,27 @@ def test_sessions_are_bounded(table: SessionTable, clock: Clock) -> None:
         table.open(iter(unlocked(*range(256)) * (room // 256 + 1)), TTL)
     table.open(unlocked(1), TTL)
     assert len(table) == 4
+
+
+def test_one_scrypt_run_unlocks_all_of_a_master(
+    table: SessionTable, keyring: KeyRing, pool: PagePool
+) -> None:
+    """A session from one run opens every wallet derived from the master, and runs no other."""
+    group = keyring.new_group()
+    with pool.page() as page, pool.page() as other:
+        with keyring.record_keys(view(PASSWORD), group) as keys:
+            branch = Branch(view(bytes(64)), page)
+            seal = Sealer(keys, Kind.WALLET).seal
+            wallets = list(derive_range(branch, range(300), KeyPair(other), seal, keyring.tag))
+        before = keyring.kdf_run_count
+        with keyring.record_keys(view(PASSWORD), group) as keys:
+            token = table.open([keys], TTL)
+        pair = KeyPair(other)
+        for wallet in wallets:
+            record = SealedRecord.parse(wallet.sealed_record)
+            with table.key(token, record.group.name) as key:
+                record.open_wallet(key, wallet.identity, pair)
+    assert before + 1 == keyring.kdf_run_count
 
 
 def test_threads_sign_open_and_close(clock: Clock) -> None:
