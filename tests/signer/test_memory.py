@@ -86,13 +86,16 @@ def test_secret_pages_are_out_of_reach() -> None:
             if client.admin.GetStatus(GetStatusRequest()).secret_memory != "memfd_secret":
                 pytest.skip("this kernel has no memfd_secret")
             errands = Errands.of(signer, client)
+            given = errands.secrets | errands.lasting
+            given["ENCRYPTION_KEY in hex"] = signer.encryption_key.hex().encode()
+            fresh = Image.of(signer.pid)
             errands.run()
-            image = Image.of(signer.pid)
+            image = Image.of(signer.pid, since=fresh)
         environment = Path(f"/proc/{signer.pid}/environ").read_bytes()
-    everything = errands.secrets | errands.lasting
-    everything["ENCRYPTION_KEY in hex"] = signer.encryption_key.hex().encode()
+    everything = errands.secrets | given
     assert image.hidden_bytes > 0
     assert b"" == image.locked
+    assert {} == copies(fresh.ordinary, given)
     assert {} == copies(image.ordinary, everything)
     assert b"ENCRYPTION_KEY=" in environment
     assert {} == copies(environment, everything)
