@@ -41,7 +41,7 @@ def _decode(
 ) -> Iterator[Effect]:
     program = instruction.program
     name = programs.NAMES.get(program, program)
-    row, fields = _match(instruction)
+    row, fields = _match(instruction, signers)
     if row is None:
         consent = _consent(instruction.accounts, slice(None), signers)
         yield Effect(Kind.UNDECODED, f"{name}/undecoded", index, consent)
@@ -67,21 +67,22 @@ def _decode(
         yield Effect(Kind.AUTHORITY, "system/assign", index, consent, owner)
 
 
-def _match(instruction: Instruction) -> tuple[Row | None, list[_Field]]:
-    """Finds the row that fits in discriminator, layout and accounts; long discriminators first."""
-    table = TABLES.get(instruction.program, {})
-    data = instruction.data
-    for size in (4, 2, 1, 0):
-        row = table.get(data[:size])
-        if row is None or len(instruction.accounts) < row.accounts:
-            continue
-        if not row.layouts:
-            return row, []
-        for layout in row.layouts:
-            fields = _unpack(layout, data[min(size, len(data)) :])
-            if fields is not None and _is_consistent(instruction, row):
-                return row, fields
-    return None, []
+def _match(instruction: Instruction, signers: frozenset[str]) -> tuple[Row | None, list[_Field]]:
+    """Finds the row with the longest discriminator that fits. It decides alone: what is not quite
+    that instruction is none.
+    """
+    table, data = TABLES.get(instruction.program, {}), instruction.data
+    size = next((size for size in (4, 2, 1, 0) if data[:size] in table), 0)
+    row = table.get(data[:size])
+    if row is None or len(instruction.accounts) < row.accounts:
+        return None, []
+    if not row.layouts:
+        return row, []
+    found = (_unpack(layout, data[size:]) for layout in row.layouts)
+    fields = next((fields for fields in found if fields is not None), None)
+    if fields is None or _calls_out(instruction, row, signers) or not _is_derived(instruction, row):
+        return None, []
+    return row, fields
 
 
 def _unpack(layout: str, data: bytes) -> list[_Field] | None:
@@ -98,7 +99,17 @@ def _unpack(layout: str, data: bytes) -> list[_Field] | None:
     return [*struct.unpack("<" + head, data[:head_size]), *struct.unpack("<" + tail, data[end:])]
 
 
-def _is_consistent(instruction: Instruction, row: Row) -> bool:
+def _calls_out(instruction: Instruction, row: Row, signers: frozenset[str]) -> bool:
+    """A Token-2022 mint can have a transfer hook: a program of its choice, which is called with the
+    accounts behind the authority. A signer among them lends it its signature, for anything.
+    """
+    if instruction.program != programs.TOKEN_2022 or not row.name.startswith("transfer"):
+        return False
+    authority, *extra = instruction.accounts[row.by]
+    return any(account in signers and account != authority for account in extra)
+
+
+def _is_derived(instruction: Instruction, row: Row) -> bool:
     """An ATA must be the one that its owner, token program and mint derive."""
     if instruction.program != programs.ASSOCIATED_TOKEN or row.kind is not Kind.LAMPORTS:
         return True

@@ -35,7 +35,7 @@ from signer_daemon.ledger.verify import (
 _OWN_FIELDS: Final = frozenset({"seq", "time_ms", "uptime_ms"})
 # Between checkpoints: what a start then reads, some 40,000 records, takes it half a second. A log
 # that is shorter is always verified whole.
-_CHECKPOINT_BYTES = 32 << 20
+_CHECKPOINT_BYTES = 16 << 20
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 Event = Mapping[str, Any]
@@ -266,7 +266,7 @@ class AuditLog:
             yield {"meters": state.meters}, age + elapsed_ms_min(state.clocks, later)
 
     def keep_state(self, source: Callable[[], Mapping[str, Any]]) -> None:
-        """Has a checkpoint written every 32 MiB, of what `source` (`Meters.state`) gives then."""
+        """Has a checkpoint written every 16 MiB, of what `source` (`Meters.state`) gives then."""
         self._state_source = source
 
 

@@ -226,6 +226,22 @@ def test_unknown_instructions_are_undecoded_effects(instruction: Instruction) ->
     assert (effect.kind, set(effect.authorities)) == (Kind.UNDECODED, signers)
 
 
+@pytest.mark.parametrize("data", [b"\3" + AMOUNT, b"\x0c" + CHECKED, b"\x1a\1" + CHECKED + AMOUNT])
+def test_a_transfer_hook_is_never_lent_a_signature(data: bytes) -> None:
+    """Behind the authority of a Token-2022 transfer may stand what a hook needs, but no signer: the
+    mint's own program would be handed its signature, for its lamports too. The authority itself
+    may stand there again: Token-2022 does not pass its signature on.
+    """
+    stranger = STRANGER.pubkey()
+    checked = [MINT] if data[:1] != b"\3" else []
+    keys = [ACCOUNT, *checked, OUT, stranger, w.key(90).pubkey()]
+    for extra, kind in (([ME_KEY], Kind.UNDECODED), ([stranger], TOKENS), ([OUT], TOKENS)):
+        metas = w.meta(*keys, *extra, signers=[stranger, ME_KEY])
+        assert effects_of(Instruction(w.TOKEN_2022, data, metas))[0][0] is kind
+    metas = w.meta(*keys, ME_KEY, signers=[stranger, ME_KEY])  # the old program has no hooks
+    assert data[0] == 0x1A or effects_of(Instruction(w.TOKEN, data, metas))[0][0] is TOKENS
+
+
 def test_ata_must_be_the_derived_one() -> None:
     """An ATA instruction whose account, token program or owner does not fit is undecoded."""
     good = w.create_ata(ME_KEY, OUT, MINT)
