@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 from signer_daemon.config import ConfigError, load
-from signer_daemon.hardening import HardeningError
 from signer_daemon.ledger import AuditRejectedError
 from signer_daemon.policy import PolicyError
+from signer_daemon.sandbox.kernel import HardeningError
+from signer_daemon.sandbox.places import told
 from signer_daemon.server import Signer
 from signer_daemon.sockets import SocketError
 from signer_daemon.vault.errors import VaultError
@@ -32,6 +33,11 @@ def main() -> int:
     """Return 0 after an orderly stop, 1 if the signer could not start."""
     parser = argparse.ArgumentParser(prog="python -m signer_daemon", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, metavar="FILE")
+    parser.add_argument(
+        "--insecure-dev",
+        action="store_true",
+        help="run without the measures that cannot be put in force; never with real money",
+    )
     arguments = parser.parse_args()
     logging.basicConfig(
         stream=sys.stderr,
@@ -43,7 +49,7 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     try:
         config = load(arguments.config)
-        with Signer(config):
+        with Signer(config, insecure_dev=arguments.insecure_dev):
             ready = {
                 "ready": True,
                 "pid": os.getpid(),
@@ -54,7 +60,7 @@ def main() -> int:
             sys.stdout.flush()
             signal.sigwait(stops)
     except _EXPECTED as error:
-        sys.stderr.write(f"signer: cannot run: {error}\n")
+        sys.stderr.write(f"signer: cannot run: {told(str(error))}\n")
         return 1
     except Exception as error:  # noqa: BLE001 - a traceback could show a secret that a frame holds
         sys.stderr.write(f"signer: internal fault: {type(error).__name__}\n")

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import grpc
 
-from signer_daemon import checks, hardening, policy
+from signer_daemon import checks, policy
 from signer_daemon.archives import Archives
 from signer_daemon.config import Config
 from signer_daemon.custody import Custody
 from signer_daemon.errors import invalid
 from signer_daemon.exports import Exports
 from signer_daemon.freezes import ALL, PREFIX
+from signer_daemon.hardening import Hardening
 from signer_daemon.ledger import Clock
 from signer_daemon.pipeline import Pipeline
 from signer_daemon.policy import PolicyError
@@ -39,6 +39,7 @@ class AdminService(AdminServiceServicer):
         clock: Clock,
         *,
         config: Config,
+        hardening: Hardening,
         version: str,
     ) -> None:
         """Take what the calls need; the uptime counts from here."""
@@ -46,6 +47,7 @@ class AdminService(AdminServiceServicer):
         self._pipeline = pipeline
         self._trail = trail
         self._clock = clock
+        self._hardening = hardening
         self._version = version
         self._exports = Exports(custody, config.export)
         self._archives = Archives(custody, config.export)
@@ -139,13 +141,14 @@ class AdminService(AdminServiceServicer):
             shadow_policy_digest=admission.shadow.digest if admission.shadow else "",
             freezes=admission.freezes.frozen,
             secret_memory=self._custody.pool.backing,
-            resident_bytes=_resident_bytes(),
+            resident_bytes=self._hardening.resident_bytes(),
             key_id=self._custody.keyring.key_id,
+            insecure_dev=self._hardening.insecure_dev,
             measures=[
                 pb.HardeningMeasure(
                     name=measure.name, in_force=measure.in_force, detail=measure.detail
                 )
-                for measure in hardening.measures()
+                for measure in self._hardening.measures()
             ],
         )
 
@@ -239,9 +242,3 @@ class AdminService(AdminServiceServicer):
         count = self._custody.sessions.revoke_all()
         with self._trail.call("revoke_sessions", request_id, sessions=count):
             return pb.RevokeSessionsResponse(revoked_count=count)
-
-
-def _resident_bytes() -> int:
-    """Return the process's resident memory; a file of /proc that is opened at each call."""
-    fields = Path("/proc/self/statm").read_text(encoding="ascii").split()
-    return int(fields[1]) * 4096

@@ -5,6 +5,8 @@ socket_dir        = "/run/solward/signer"     # signer.sock, 0660, for the gatew
 admin_socket_dir  = "/run/solward/admin"      # admin.sock, 0600, for the operator
 policy_file       = "/etc/solward/policy.toml"
 socket_group      = "solward-gateway"         # optional: who may reach signer.sock
+user              = "solward"                 # who to become; required when started as root
+group             = "solward"                 # optional: by default the user's own
 shadow_policy_file = "/etc/solward/next.toml" # optional: logged, not enforced
 
 [secrets]                                     # optional: see secrets_source
@@ -85,6 +87,8 @@ class Config:
     admin_socket_dir: Path
     policy_file: Path
     socket_group: str | None = None
+    user: str | int | None = None
+    group: str | int | None = None
     secrets: SecretFiles = field(default_factory=SecretFiles)
     limits: Limits = field(default_factory=Limits)
     export: Export = field(default_factory=Export)
@@ -118,12 +122,14 @@ def load(path: Path) -> Config:
         key: _path(raw, key, "", required=True)
         for key in ("state_dir", "socket_dir", "admin_socket_dir", "policy_file")
     }
-    group = raw.get("socket_group")
-    if group is not None and not isinstance(group, str):
+    socket_group = raw.get("socket_group")
+    if socket_group is not None and not isinstance(socket_group, str):
         raise ConfigError("socket_group: must be a string")
     return Config(
         **{key: value for key, value in paths.items() if value is not None},
-        socket_group=group,
+        socket_group=socket_group,
+        user=_account(raw, "user"),
+        group=_account(raw, "group"),
         secrets=_secrets(_table(raw, "secrets")),
         limits=_limits(_table(raw, "limits")),
         export=_export(_table(raw, "export")),
@@ -142,6 +148,16 @@ def _refuse_unknown(table: dict[str, Any], known: set[str], prefix: str) -> None
     for key in table:
         if key not in known:
             raise ConfigError(f"{prefix}{key}: unknown key")
+
+
+def _account(table: dict[str, Any], key: str) -> str | int | None:
+    value = table.get(key)
+    if value is None or (isinstance(value, str) and value):
+        return value
+    # bool is an int to Python.
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < (1 << 32) - 1:
+        return value
+    raise ConfigError(f"{key}: must be a name or a positive number")
 
 
 def _path(table: dict[str, Any], key: str, prefix: str, *, required: bool = False) -> Path | None:

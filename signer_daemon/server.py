@@ -6,22 +6,26 @@ import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Self
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from signer_daemon import hardening, policy, secrets_source, sockets
+from signer_daemon import policy, secrets_source, sockets
 from signer_daemon.admin_service import POLICY_VERSION, AdminService
 from signer_daemon.admission import Admission
 from signer_daemon.config import Config
 from signer_daemon.custody import Custody
 from signer_daemon.errors import RefusalInterceptor
 from signer_daemon.freezes import Freezes
+from signer_daemon.hardening import Hardening
 from signer_daemon.ledger import AuditLog, Meters, SystemClock
 from signer_daemon.ledger.meters import DAY_MS
 from signer_daemon.pipeline import Pipeline
+from signer_daemon.sandbox import identity
+from signer_daemon.sandbox.places import hold, own_directory
 from signer_daemon.signer_service import SignerService
 from signer_daemon.trail import Trail
 from signer_daemon.vault.envelope import EnvelopeOpener
@@ -53,11 +57,13 @@ log = logging.getLogger("solward.signer")
 class Signer:
     """One signer process. Use as a context manager: serving inside the block, wiped after it."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, insecure_dev: bool = False) -> None:
         """Do all that can fail before the first socket exists. Raises what the rooms raise."""
         self._config = config
         self._stack = ExitStack()
         self._stopping = threading.Event()
+        self._hardening = Hardening(insecure_dev=insecure_dev)
+        self._stack.callback(self._hardening.close)
         try:
             self._build()
         except BaseException:
@@ -65,20 +71,15 @@ class Signer:
             raise
 
     def _build(self) -> None:
-        config, limits, clock = self._config, self._config.limits, SystemClock()
-        hardening.harden()
-        sockets.own_directory(config.state_dir, 0o700)
-        sockets.own_directory(config.socket_dir, 0o750)
-        sockets.own_directory(config.admin_socket_dir, 0o700)
-        locks = (
-            config.state_dir / "signer.lock",
-            config.signer_socket.with_suffix(".lock"),
-            config.admin_socket.with_suffix(".lock"),
-        )
-        for path in locks:
-            self._stack.callback(os.close, sockets.claim(path))
+        self._hardening.begin()
+        # As who started us: whatever only root may reach.
+        who = identity.resolve(self._config, insecure_dev=self._hardening.insecure_dev)
+        config = self._config = self._take_places(who)
+        limits, clock = config.limits, SystemClock()
+        words, release = WordLists.load(), _release()
         pool = PagePool((limits.workers + _ADMIN_WORKERS) * _PAGES_PER_WORKER)
         with secrets_source.open_secrets(config.secrets, os.environ, pool) as (current, previous):
+            self._hardening.become(who)
             keyring = KeyRing(
                 pool,
                 current,
@@ -87,6 +88,12 @@ class Signer:
                 kdf_wait_seconds=limits.kdf_wait_ms_max / 1000,
             )
         self._stack.callback(keyring.close)
+        for path in (
+            config.state_dir / "signer.lock",
+            config.signer_socket.with_suffix(".lock"),
+            config.admin_socket.with_suffix(".lock"),
+        ):
+            self._stack.callback(os.close, sockets.claim(path))
         rules = policy.load(config.policy_file)
         audit = AuditLog(config.audit_log, keyring.audit_chain_key(), clock, create=True)
         self._stack.callback(audit.close)
@@ -104,7 +111,7 @@ class Signer:
             keyring=keyring,
             envelopes=EnvelopeOpener(keyring, boot_id, lambda: clock.wall_ms() / 1000),
             sessions=self._sessions,
-            words=WordLists.load(),
+            words=words,
             meters=meters,
             session_ttl_seconds_max=limits.session_ttl_seconds_max,
         )
@@ -116,7 +123,6 @@ class Signer:
             policy=rules,
         )
         pipeline = Pipeline(admission=admission, pool=pool, sessions=self._sessions)
-        release = _release()
         self._signer_service = SignerService(
             custody,
             pipeline,
@@ -126,11 +132,17 @@ class Signer:
             version=release,
         )
         self._admin_service = AdminService(
-            custody, pipeline, Trail(audit, "admin.sock"), clock, config=config, version=release
+            custody,
+            pipeline,
+            Trail(audit, "admin.sock"),
+            clock,
+            config=config,
+            hardening=self._hardening,
+            version=release,
         )
-        start = Trail(audit, "signer")
+        self._trail = Trail(audit, "signer")
         audit.append(
-            start.event(
+            self._trail.event(
                 "start",
                 "",
                 "ok",
@@ -138,6 +150,19 @@ class Signer:
                 key_id=keyring.key_id,
                 standing={POLICY_VERSION: str(rules.version)},
             )
+        )
+
+    def _take_places(self, who: identity.Identity) -> Config:
+        """Make and open our directories; return a configuration with the paths that lead there."""
+        config = self._config
+        shadow = config.shadow_policy_file
+        return replace(
+            config,
+            state_dir=own_directory(config.state_dir, 0o700, who),
+            socket_dir=own_directory(config.socket_dir, 0o750, who, who.socket_gid),
+            admin_socket_dir=own_directory(config.admin_socket_dir, 0o700, who),
+            policy_file=hold(config.policy_file.parent) / config.policy_file.name,
+            shadow_policy_file=None if shadow is None else hold(shadow.parent) / shadow.name,
         )
 
     def __enter__(self) -> Self:
@@ -151,16 +176,22 @@ class Signer:
 
     def _serve(self) -> None:
         config = self._config
+        self._hardening.confine(config)  # before gRPC starts the first thread
         gateway_side, self._health = self._server(config.limits.workers)
         admin_side, admin_health = self._server(_ADMIN_WORKERS)
         signer_service_pb2_grpc.add_SignerServiceServicer_to_server(
             self._signer_service, gateway_side
         )
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(self._admin_service, admin_side)
-        sockets.bind(gateway_side, config.signer_socket, 0o660, config.socket_group)
+        sockets.bind(gateway_side, config.signer_socket, 0o660)
         self._stack.callback(config.signer_socket.unlink, missing_ok=True)
         sockets.bind(admin_side, config.admin_socket, 0o600)
         self._stack.callback(config.admin_socket.unlink, missing_ok=True)
+        # Who connects from here on waits for `start`: nothing is served before the last step.
+        self._hardening.seal()
+        if self._hardening.insecure_dev:
+            missing = self._hardening.missing
+            self._trail.log.append(self._trail.event("insecure_dev", "", "ok", missing=missing))
         for server, status in ((gateway_side, self._health), (admin_side, admin_health)):
             server.start()
             self._stack.callback(_drain, server)

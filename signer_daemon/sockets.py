@@ -6,7 +6,6 @@ umask (a chmod after bind would leave a window).
 """
 
 import fcntl
-import grp
 import os
 import stat
 from pathlib import Path
@@ -33,39 +32,16 @@ def claim(path: Path) -> int:
     return fd
 
 
-def own_directory(path: Path, mode: int) -> None:
-    """Create `path` with `mode`, or check that nobody else may write to it. Raises SocketError."""
-    old = os.umask(0o777 & ~mode)
-    try:
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
-    finally:
-        os.umask(old)
-    found = path.stat()
-    if found.st_uid != os.geteuid():
-        raise SocketError(f"{path}: owned by uid {found.st_uid}, not by {os.geteuid()}")
-    if stat.S_IMODE(found.st_mode) & ~mode:
-        raise SocketError(
-            f"{path}: mode is {stat.S_IMODE(found.st_mode):o}, at most {mode:o} allowed"
-        )
-
-
-def bind(server: grpc.Server, path: Path, mode: int, group: str | None = None) -> None:
+def bind(server: grpc.Server, path: Path, mode: int) -> None:
     """Bind `server` to a fresh socket at `path` with exactly `mode`. The caller holds its lock."""
     path.unlink(missing_ok=True)
     old = os.umask(0o777 & ~mode)
     try:
         server.add_insecure_port(f"unix:{path}")
     except RuntimeError as error:
-        raise SocketError(f"{path}: cannot be bound (is the path too long?)") from error
+        raise SocketError(f"{path}: cannot be bound") from error
     finally:
         os.umask(old)
-    if group is not None:
-        try:
-            gid = grp.getgrnam(group).gr_gid
-        except KeyError:
-            raise SocketError(f"socket_group: no group named {group}") from None
-        os.chown(path, -1, gid)
-        os.chown(path.parent, -1, gid)
     found = path.stat()
     if not stat.S_ISSOCK(found.st_mode) or stat.S_IMODE(found.st_mode) != mode:
         raise SocketError(f"{path}: is not a socket of mode {mode:o}")

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ ALLOCATOR_RECIPE = {
 }
 READY_TIMEOUT_S = 30
 _MIGRATE_TIMEOUT_S = 60
+# Whom a signer that root starts becomes: nobody else, not even PostgreSQL's `nobody`.
+SIGNER_UID = 65533
 
 Settings = Mapping[str, Any]
 
@@ -44,6 +47,15 @@ class SignerFiles:
     limits: Mapping[str, int] = field(default_factory=dict)
 
 
+def let_signer_read(policy: Path) -> None:
+    """Open a policy of root's to the signer's group: the signer reads it as SIGNER_UID."""
+    for path, by_others, by_group in ((policy.parent, 0o001, 0o010), (policy, 0o004, 0o040)):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if not mode & by_others:
+            os.chown(path, -1, SIGNER_UID)
+            path.chmod(mode | by_group)
+
+
 class SignerServer:
     """A running signer."""
 
@@ -55,7 +67,7 @@ class SignerServer:
         self.files = files
         self.socket = files.socket_dir / "signer.sock"
         self.admin_socket = files.admin_socket_dir / "admin.sock"
-        settings = {
+        settings: dict[str, Any] = {
             "state_dir": str(files.state_dir),
             "socket_dir": str(files.socket_dir),
             "admin_socket_dir": str(files.admin_socket_dir),
@@ -63,6 +75,9 @@ class SignerServer:
             "secrets": {key: str(path) for key, path in files.secrets.items()},
             "limits": dict(files.limits),
         }
+        if os.geteuid() == 0:
+            settings["user"] = SIGNER_UID
+            let_signer_read(files.policy_file)
         write_private(files.config, to_toml(settings))
         environment = {**base_environment(), **ALLOCATOR_RECIPE, **files.variables}
         self.process = _start("signer", "signer_daemon", files.config, files.log, environment)

@@ -1,0 +1,1 @@
+"""What confines the process: uid and capabilities, files (Landlock), system calls (seccomp)."""
