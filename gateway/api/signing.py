@@ -2,10 +2,12 @@
 
 from typing import Final
 
+from solders.signature import Signature
+
 from gateway import errors
 from gateway.api import fields
 from gateway.api.interceptor import CallRefusedError
-from gateway.domain.addresses import decode_base58, encode_base58
+from gateway.domain.addresses import decode_base58
 from gateway.domain.custody import ItemRefusal, SignedTransaction, Signer, SignOutcome
 from gateway.domain.errors import GatewayError, InvalidArgumentError
 from gateway.domain.requests import require_uuid
@@ -187,7 +189,7 @@ def _signed(signed: SignedTransaction) -> pb.SignedTransaction:
     first = signed.transaction_signature
     return pb.SignedTransaction(
         transaction=signed.transaction,
-        transaction_signature=encode_base58(first) if any(first) else "",
+        transaction_signature=str(Signature.from_bytes(first)) if any(first) else "",
         is_complete=signed.is_complete,
         signatures=signed.signatures,
     )
