@@ -58,11 +58,11 @@ def pay(scene: Scene, vault: Vault) -> int:
     with scene.claims.step("fund"):
         estimate = scene.solward.distributions.estimate(payout)
         scene.chain.airdrop(vault.source.address, estimate.required_lamports + _LEFT_LAMPORTS)
-        before = vault.read(scene)
+        before = vault.read(scene, "before")
     with scene.claims.step("distribute"):
         final = _execute(scene, vault, payout)
     with scene.claims.step("balances"):
-        after = vault.read(scene)
+        after = vault.read(scene, "after")
     transfers = list(scene.solward.distributions.transfers(final.id))
     gained = [then - first for first, then in zip(before, after, strict=True)]
     received = gained[1 : scale.recipients + 1]

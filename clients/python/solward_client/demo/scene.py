@@ -52,11 +52,11 @@ class Vault:
         """The wallet that signs samples."""
         return self.wallets[self.recipient_count + 2]
 
-    def read(self, scene: Scene) -> list[int]:
-        """Return the balance of every wallet in lamports, in index order."""
+    def read(self, scene: Scene, when: str) -> list[int]:
+        """Return every wallet's balance in lamports, by index; `when` goes into the claim."""
         answer: BatchGetBalancesResponse = scene.solward.balances.of_master(self.master.id)
         scene.claims.check(
-            f"{len(self.wallets):,} balances were read",
+            f"{len(self.wallets):,} balances were read {when} the payout",
             holds=[balance.address for balance in answer.balances]
             == [wallet.address for wallet in self.wallets]
             and answer.error_count == 0,
