@@ -99,7 +99,8 @@ class Signer:
         self._stack.callback(audit.close)
         meters = Meters(clock)
         meters.restore(audit.recent(DAY_MS))
-        standing = audit.standing()
+        audit.keep_state(meters.state)
+        standing = audit.standing
         _require_no_older(rules, standing)
         boot_id = secrets.token_bytes(16)
         self._sessions = SessionTable(

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from signer_daemon.ledger.clock import Clock, elapsed_ms_min
-from signer_daemon.ledger.lines import lines_back, lines_from_seq
+from signer_daemon.ledger.lines import lines_back, lines_from, lines_from_seq
 from signer_daemon.ledger.state import State, StateFiles
 from signer_daemon.ledger.verify import (
     ChainKey,
@@ -92,11 +92,22 @@ class AuditLog:
             self._checkpoint_size = start.size
             log = walk(path, chain_key, must_be_pinned=True, start=start)
             self._head = deque(log, maxlen=1).pop()
+            self._standing = dict(self._states.latest.standing) if self._states.latest else {}
+            for line in lines_from(self._fd, self._head.size, start.size):
+                if b'"standing":{' in line:
+                    _fold(self._standing, json.loads(line[:-65]))
             self._head_fd = os.open(head_path(path), _FLAGS | os.O_CREAT, 0o600)
             opened.callback(os.close, self._head_fd)
             self._settle(self._head)
             _sync_directory(path)
             opened.pop_all()
+
+    @property
+    def standing(self) -> dict[str, str]:
+        """What stands by the log: the `standing` fields of its records, folded in order, where None
+        lifts a key. For what must outlive the process without a file of its own.
+        """
+        return dict(self._standing)
 
     @property
     def head(self) -> Head:
@@ -154,6 +165,10 @@ class AuditLog:
             self._write(lines, head)
             for ticket, first_seq in starts:
                 ticket.first_seq = first_seq
+                for event in ticket.events:
+                    _fold(self._standing, event)
+            if head.size - self._checkpoint_size >= _CHECKPOINT_BYTES:
+                self._save_state()
         except OSError as error:
             failure = AuditUnavailableError(f"the audit log cannot be written: {error.strerror}")
         finally:
@@ -208,8 +223,6 @@ class AuditLog:
             self._settle(self._head)
             raise
         self._settle(head)
-        if head.size - self._checkpoint_size >= _CHECKPOINT_BYTES:
-            self._save_state()
 
     def _save_state(self) -> None:
         """Writes a checkpoint of the limits. They contain every record up to the head, because a
@@ -220,7 +233,7 @@ class AuditLog:
         if self._state_source is not None:
             clocks = (self._clock.wall_ms(), self._clock.uptime_ms())
             with contextlib.suppress(OSError):
-                self._states.save(State(self._head, clocks, self._state_source()))
+                self._states.save(State(self._head, clocks, self._state_source(), self._standing))
 
     def _settle(self, head: Head) -> None:
         """Makes `head` the end: cuts what follows it if it is torn, and pins it. The pin needs no
@@ -268,6 +281,14 @@ class AuditLog:
     def keep_state(self, source: Callable[[], Mapping[str, Any]]) -> None:
         """Has a checkpoint written every 16 MiB, of what `source` (`Meters.state`) gives then."""
         self._state_source = source
+
+
+def _fold(standing: dict[str, str], event: Event) -> None:
+    for key, value in (event.get("standing") or {}).items():
+        if value is None:
+            standing.pop(key, None)
+        else:
+            standing[key] = value
 
 
 def _canonical(record: Event) -> bytes:

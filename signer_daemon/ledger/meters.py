@@ -119,7 +119,9 @@ class Meters:
         """Counts a charge at once, beyond its limit too."""
         with self._lock:
             now = self._now_ms()
-            self._meter(charge.meter, now).add(now, charge.amount)
+            meter = self._meters.setdefault(charge.meter, _new_meter(charge.meter))
+            meter.forget(now)
+            meter.add(now, charge.amount)
 
     def available(self, charge: Charge) -> int:
         """Gives what is left of a charge's limit now, 0 if nothing is."""

@@ -26,6 +26,7 @@ class State:
     head: Head
     clocks: tuple[int, int]  # wall and uptime, ms
     meters: Mapping[str, Any]
+    standing: Mapping[str, str]
 
 
 class StateFiles:
@@ -57,6 +58,7 @@ class StateFiles:
             "size": state.head.size,
             "clocks": state.clocks,
             "meters": state.meters,
+            "standing": state.standing,
         }
         payload = json.dumps(document, separators=(",", ":")).encode()
         fd = self._fds[self._next]
@@ -77,4 +79,5 @@ class StateFiles:
             return None
         found = json.loads(payload)
         head = Head(found["count"], found["mac"].encode(), found["size"])
-        return State(head, (found["clocks"][0], found["clocks"][1]), found["meters"])
+        clocks = (found["clocks"][0], found["clocks"][1])
+        return State(head, clocks, found["meters"], found["standing"])
