@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from solward_client.devstack.servers import SIGNER_UID, let_signer_read
+
 ROOT = Path(__file__).parents[2]
 # What deployments set before exec: freed memory is overwritten at once.
 ALLOCATOR_RECIPE = {
@@ -96,6 +98,7 @@ class SignerProcess:
             "socket_dir": self.socket.parent,
             "admin_socket_dir": self.admin_socket.parent,
             "policy_file": self.policy,
+            "user": SIGNER_UID if os.geteuid() == 0 else None,
             **top,
         }
         files: dict[str, object] = {
@@ -115,6 +118,8 @@ class SignerProcess:
             "PYTHONPATH": f"{ROOT}:{ROOT / 'clients' / 'python'}",
             **self.environment,
         }
+        if os.geteuid() == 0:
+            let_signer_read(self.policy)
         command = [sys.executable, *self.launcher, *self.program, "--config", str(self.config)]
         with (self.home / "errors").open("ab") as errors:
             self._child = subprocess.Popen(
