@@ -116,12 +116,16 @@ BEGIN
           AND b.lamports = NEW.total_lamports
     ) OR EXISTS (
         SELECT FROM distribution_batches b
+        LEFT JOIN (
+            SELECT batch_position, count(*) AS n, sum(amount_lamports) AS lamports,
+                   min(position) AS first, max(position) AS last
+            FROM transfers WHERE distribution_id = NEW.id GROUP BY batch_position
+        ) AS t ON t.batch_position = b.position
         WHERE b.distribution_id = NEW.id
-          AND (b.transfer_count, b.total_lamports) IS DISTINCT FROM (
-              SELECT count(*)::integer, sum(t.amount_lamports) FROM transfers t
-              WHERE t.distribution_id = NEW.id AND t.batch_position = b.position
-                AND t.position >= b.first_transfer
-                AND t.position < b.first_transfer + b.transfer_count)
+          AND (t.n IS DISTINCT FROM b.transfer_count
+               OR t.lamports IS DISTINCT FROM b.total_lamports
+               OR t.first IS DISTINCT FROM b.first_transfer
+               OR t.last IS DISTINCT FROM b.first_transfer + b.transfer_count - 1)
     ) THEN
         RAISE check_violation USING MESSAGE = 'a distribution does not add up',
             CONSTRAINT = 'distributions_add_up';

@@ -85,8 +85,7 @@ class DistributionRun:
         except StoreUnavailableError as error:
             log.warning("the database is away", extra={"facts": {"error": error.message}})
             return False
-        if not ended:
-            await self._note(self._followup.last_error)
+        await self._note(self._followup.last_error)
         return ended
 
     async def _step(self) -> bool:
@@ -134,7 +133,6 @@ class DistributionRun:
                 await unit.distributions.set_state(self.distribution_id, DistributionState.PAUSED)
         except PreconditionFailedError:
             return  # somebody paused, cancelled or finished it first
-        await self._note(why)
         self._followup.last_error = why
 
     async def _is_over(self) -> bool:
@@ -148,10 +146,9 @@ class DistributionRun:
         signs = bool(self.token) and found.state is DistributionState.EXECUTING
         if live or signs:
             return False
-        # From here to the end nothing is awaited before `is_ending` is set.
         self.is_ending = True
         if found.state is DistributionState.EXECUTING and not found.last_error:
-            await self._note(_NO_SESSION)
+            self._followup.last_error = _NO_SESSION
         return True
 
     async def _keep_leases(self) -> None:

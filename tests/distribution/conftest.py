@@ -1,0 +1,25 @@
+"""A desk: a gateway's distribution parts on a database and a scripted chain."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from gateway.adapters.postgres import Database
+from tests.distribution.support import Desk, open_desk
+from tests.support.svm_rpc import SvmRpc
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open pool on a migrated database."""
+    opened = await Database.open(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture
+async def desk(database: Database, svm_rpc: SvmRpc) -> AsyncIterator[Desk]:
+    """A desk with 1,000 SOL."""
+    opened = await open_desk(database, svm_rpc)
+    yield opened
+    await opened.close()
