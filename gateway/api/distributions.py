@@ -17,6 +17,7 @@ from gateway.domain.plans import (
 )
 from gateway.domain.requests import require_uuid
 from gateway.domain.splits import SEED_BYTES, EvenSplit, RandomSplit, Split, WeightedSplit
+from gateway.domain.wallets import require_index_range
 from gateway.errors import NotServedError
 from gateway.workflows.distribution import DistributionWorkflows
 from gateway.workflows.distribution_watch import Progress
@@ -138,9 +139,18 @@ def _recipients(value: pb.Recipients) -> Recipients:
     if kind == "addresses":
         return RecipientAddresses(tuple(value.addresses.addresses))
     if kind == "range":
-        master_id = require_uuid(value.range.master_wallet_id, "recipients.range.master_wallet_id")
-        return RecipientRange(master_id, value.range.first_index, value.range.count)
+        return _range(value.range)
     raise fields.one_of_missing("recipients.wallet_ids", "recipients.addresses", "recipients.range")
+
+
+def _range(value: pb.RecipientRange) -> RecipientRange:
+    field = "recipients.range"
+    master_id = require_uuid(value.master_wallet_id, f"{field}.master_wallet_id")
+    try:
+        require_index_range(value.first_index, value.count)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(error.message, field=f"{field}.{error.field}") from None
+    return RecipientRange(master_id, value.first_index, value.count)
 
 
 def _split(value: pb.Split) -> Split:
