@@ -18,7 +18,7 @@ from gateway.domain.errors import (
     TotalTooSmallError,
 )
 from gateway.domain.plans import RecipientAddresses, RecipientIds, RecipientRange, Recipients
-from gateway.domain.splits import EvenSplit, RandomSplit, WeightedSplit
+from gateway.domain.splits import EvenSplit, RandomSplit, Split, WeightedSplit
 from gateway.domain.states import DistributionState
 from tests.distribution.support import SEED, Desk
 from tests.postgres.samples import address_of, derived, fingerprint_of
@@ -67,7 +67,7 @@ async def test_plans_without_storing(desk: Desk) -> None:
 
 async def test_every_split_is_stored(desk: Desk) -> None:
     """Transfers come back in order, page by page, as they were planned."""
-    splits = (EvenSplit(), RandomSplit(SEED), WeightedSplit((1, 2, 3)))
+    splits: list[Split] = [EvenSplit(), RandomSplit(SEED), WeightedSplit((1, 2, 3))]
     for number, split in enumerate(splits, start=1):
         order = desk.order(3, TOTAL, split)
         planned = await desk.workflows.create(str(UUID(int=number)), order)
