@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from functools import cache
 
 from solders.pubkey import Pubkey
 
@@ -89,14 +90,20 @@ def _unpack(layout: str, data: bytes) -> list[_Field] | None:
     """Reads little-endian fields that fill `data` exactly, or gives None. `*` is a seed string:
     a u64 length and that many bytes.
     """
-    head, star, tail = layout.partition("*")
-    head_size = struct.calcsize("<" + head)
-    end = head_size
-    if star:
-        end = head_size + 8 + int.from_bytes(data[head_size : head_size + 8], "little")
-    if len(data) - end != struct.calcsize("<" + tail) or len(data) < head_size:
+    head, tail = _structs(layout)
+    end = head.size
+    if tail is not None:
+        end += 8 + int.from_bytes(data[head.size : head.size + 8], "little")
+    if len(data) - end != (0 if tail is None else tail.size):
         return None
-    return [*struct.unpack("<" + head, data[:head_size]), *struct.unpack("<" + tail, data[end:])]
+    fields: list[_Field] = [*head.unpack_from(data)]
+    return fields if tail is None else [*fields, *tail.unpack_from(data, end)]
+
+
+@cache
+def _structs(layout: str) -> tuple[struct.Struct, struct.Struct | None]:
+    head, star, tail = layout.partition("*")
+    return struct.Struct("<" + head), struct.Struct("<" + tail) if star else None
 
 
 def _calls_out(instruction: Instruction, row: Row, signers: frozenset[str]) -> bool:
