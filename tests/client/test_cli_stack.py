@@ -166,12 +166,13 @@ def test_the_operator_sees_what_is_in_force(run: Run) -> None:
     run("master", "create")
 
     _, status, _ = run("admin", "status")
-    code, measures, _ = run("doctor")
+    code, report, _ = run("doctor")
 
     assert 1 == status["kdf_run_count"]
-    assert all(measure["in_force"] for measure in measures) is (code == 0)
+    assert run("admin", "signer-key")[1]["signer_key"] == report["signer_key"]
+    assert all(measure["in_force"] for measure in report["measures"]) is (code == 0)
     assert {"not_dumpable", "no_core_dumps", "no_new_privs"} <= {
-        measure["name"] for measure in measures
+        measure["name"] for measure in report["measures"]
     }
 
 

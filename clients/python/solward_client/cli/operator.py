@@ -5,6 +5,7 @@ import sys
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context, write_private
 from solward_client.cli.inputs import UsageError, refuse_shared_stdin, secret
+from solward_client.cli.plain import plain
 
 MEASURE_COLUMNS = ("name", "in_force", "detail")
 
@@ -32,7 +33,9 @@ def add(root: Group) -> None:
         what.add_argument("--group", default="", metavar="NAME", help="one group of the policy")
         what.add_argument("--all", action="store_true", help="everything")
     group.command("revoke-sessions", _revoke, "wipe the keys of every session")
-    root.command("doctor", _doctor, "show each hardening measure and whether it is in force")
+    root.command(
+        "doctor", _doctor, "show which hardening measures are in force, and the key to pin"
+    )
 
 
 def _status(context: Context) -> int:
@@ -109,9 +112,17 @@ def _revoke(context: Context) -> int:
 
 
 def _doctor(context: Context) -> int:
+    output = context.output
     with context.admin() as admin:
-        status = admin.status()
-    context.output.table(status.measures, MEASURE_COLUMNS)
+        status, key = admin.status(), admin.signer_key().box_public_key.hex()
+    if output.as_json:
+        measures = [plain(measure) for measure in status.measures]
+        output.values(
+            {"signer_key": key, "insecure_dev": status.insecure_dev, "measures": measures}
+        )
+    else:
+        output.table(status.measures, MEASURE_COLUMNS)
+        output.note(f"signer key to pin: {key}")
     if status.insecure_dev:
-        context.output.note("started with measures left out for development")
+        output.note("started with measures left out for development")
     return 0 if all(measure.in_force for measure in status.measures) else 1
