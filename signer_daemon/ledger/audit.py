@@ -26,6 +26,7 @@ from signer_daemon.ledger.state import State, StateFiles
 from signer_daemon.ledger.verify import (
     ChainKey,
     Head,
+    canonical,
     head_line,
     head_path,
     mac_of,
@@ -188,7 +189,7 @@ class AuditLog:
         for ticket in batch:
             try:
                 payloads = [
-                    _canonical({**event, **times, "seq": count + place})
+                    canonical({**event, **times, "seq": count + place})
                     for place, event in enumerate(ticket.events)
                 ]
             except (TypeError, ValueError) as error:
@@ -289,13 +290,6 @@ def _fold(standing: dict[str, str], event: Event) -> None:
             standing.pop(key, None)
         else:
             standing[key] = value
-
-
-def _canonical(record: Event) -> bytes:
-    text = json.dumps(
-        record, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )
-    return text.encode("ascii")
 
 
 def _sync_directory(path: str | os.PathLike[str]) -> None:

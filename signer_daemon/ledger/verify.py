@@ -9,12 +9,13 @@ So no line can be altered, removed, put in or moved without the key. The file's 
 
 import hashlib
 import hmac
+import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 GENESIS = b"0" * 64
 LINE_BYTES_MAX = 1 << 20
@@ -41,6 +42,17 @@ class Head:
     mac: bytes = GENESIS
     size: int = 0
     torn: int = 0
+
+
+def canonical(record: Mapping[str, Any]) -> bytes:
+    """Gives a record's JSON. Raises ValueError or TypeError if it is none, or longer than a line."""
+    text = json.dumps(
+        record, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+    if len(text) > LINE_BYTES_MAX - 66:
+        # It would be written and never verify: the signer could not start again.
+        raise ValueError("an event is longer than any record may be")
+    return text.encode("ascii")
 
 
 def mac_of(chain_key: ChainKey, before: bytes, payload: bytes) -> bytes:
