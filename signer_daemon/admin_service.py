@@ -17,7 +17,7 @@ from signer_daemon.ledger import Clock
 from signer_daemon.pipeline import Pipeline
 from signer_daemon.policy import PolicyError
 from signer_daemon.trail import Trail
-from signer_daemon.vault.errors import MnemonicInvalid, TextInvalid
+from signer_daemon.vault.errors import MnemonicInvalid
 from signer_daemon.vault.mnemonic import PASSPHRASE_BYTES_MAX
 from signer_daemon.vault.primitives import sealed_box
 from signer_daemon.vault.text import nfkd
@@ -83,9 +83,10 @@ class AdminService(AdminServiceServicer):
             pool.page() as page,
             pool.page() as scratch,
         ):
-            words = self._custody.envelopes.open(
-                request.sealed_mnemonic, page, "mnemonic", "ValidateMnemonic", request_id
-            )
+            with checks.naming("sealed_mnemonic"):
+                words = self._custody.envelopes.open(
+                    request.sealed_mnemonic, page, "mnemonic", "ValidateMnemonic", request_id
+                )
             try:
                 language, count = self._custody.words.validate(words, scratch)
             except MnemonicInvalid:
@@ -105,17 +106,16 @@ class AdminService(AdminServiceServicer):
                 self._custody.password(request.sealed_password, rpc, request_id)
             )
             page, raw, norm, scratch = (stack.enter_context(pool.page()) for _ in range(4))
-            words = envelopes.open(request.sealed_mnemonic, page, "mnemonic", rpc, request_id)
-            language, count = self._custody.words.validate(words, scratch)
+            with checks.naming("sealed_mnemonic"):
+                words = envelopes.open(request.sealed_mnemonic, page, "mnemonic", rpc, request_id)
+                language, count = self._custody.words.validate(words, scratch)
             passphrase = norm.take(0)
             if request.sealed_passphrase:
-                given = envelopes.open(
-                    request.sealed_passphrase, raw, "passphrase", rpc, request_id
-                )
-                try:
+                with checks.naming("sealed_passphrase"):
+                    given = envelopes.open(
+                        request.sealed_passphrase, raw, "passphrase", rpc, request_id
+                    )
                     passphrase = nfkd(given, norm, bytes_max=PASSPHRASE_BYTES_MAX)
-                except TextInvalid as error:
-                    raise invalid("sealed_passphrase", str(error)) from None
             record, key_group = self._custody.seal_master(words, passphrase, password, stack)
             call.note(fingerprint=record.master_fingerprint, key_group=key_group)
         return pb.ImportMasterWalletResponse(
@@ -221,8 +221,14 @@ class AdminService(AdminServiceServicer):
         if kind is None or (kind == "all" and not request.all):
             raise invalid("target", "must name what to freeze")
         name = {"address": request.address, "group": request.group, "all": ""}[kind]
+        if kind == "address":
+            checks.address(kind, name)
         if len(name) > 64:
             raise invalid(kind, "must be at most 64 characters")
+        groups = self._pipeline.admission.policy.groups
+        if kind == "group" and frozen and name not in {group.name for group in groups}:
+            # A kill switch that holds nothing must not say that it holds.
+            raise invalid(kind, "is not a group of the policy")
         target = ALL if kind == "all" else f"{'wallet' if kind == 'address' else kind}/{name}"
         freezes = self._pipeline.admission.freezes
         if frozen:

@@ -214,7 +214,8 @@ class Admission:
         self, field: str, claim: "records_pb2.WalletRecord | records_pb2.OwnershipProof"
     ) -> Identity:
         identity = checks.wallet_identity(field, claim)
-        self._keyring.verify_tag(claim.ownership_tag, identity)
+        with checks.naming(field):
+            self._keyring.verify_tag(claim.ownership_tag, identity)
         return identity
 
     def _key(self, identity: Identity, wallet: records_pb2.WalletRecord, token: bytes) -> Key:

@@ -64,7 +64,11 @@ class Archives:
             )
             header = new_header()
             with self._custody.password(
-                request.sealed_archive_password, "ExportVault", request_id, purpose="new_password"
+                request.sealed_archive_password,
+                "ExportVault",
+                request_id,
+                purpose="new_password",
+                field="sealed_archive_password",
             ) as archive_password:
                 key = stack.enter_context(
                     self._custody.keyring.archive_key(
@@ -91,7 +95,8 @@ class Archives:
         imported = []
         for at, wallet in enumerate(request.wallets):
             identity = checks.wallet_identity(f"wallets[{at}]", wallet)
-            self._custody.keyring.verify_tag(wallet.ownership_tag, identity)
+            with checks.naming(f"wallets[{at}]"):
+                self._custody.keyring.verify_tag(wallet.ownership_tag, identity)
             if identity.derivation_index == IMPORTED:
                 imported.append(wallet)
             elif identity.fingerprint in indices:
@@ -134,7 +139,10 @@ class Archives:
         with trail.call("import_vault", request_id) as call, ExitStack() as stack:
             salt = salt_of(archive[:HEADER_BYTES])
             with self._custody.password(
-                request.sealed_archive_password, "ImportVault", request_id
+                request.sealed_archive_password,
+                "ImportVault",
+                request_id,
+                field="sealed_archive_password",
             ) as archive_password:
                 key = stack.enter_context(
                     self._custody.keyring.archive_key(archive_password, salt, ARCHIVE_LOG2N)

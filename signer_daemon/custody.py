@@ -56,11 +56,23 @@ class Custody:
 
     @contextmanager
     def password(
-        self, sealed: bytes, rpc: str, *fields: str | int, purpose: str = "password"
+        self,
+        sealed: bytes,
+        rpc: str,
+        *fields: str | int,
+        purpose: str = "password",
+        field: str = "sealed_password",
     ) -> Iterator[memoryview]:
-        """Lend a password from its envelope, on a page that is wiped when the block ends."""
+        """Lend a password from its envelope, on a page that is wiped when the block ends.
+
+        `field` is where the request has it, for whoever is told that it is refused.
+        """
         with self.pool.page() as page:
-            yield self.envelopes.open_password(sealed, page, purpose, rpc, *map(str, fields))
+            with checks.naming(field):
+                password = self.envelopes.open_password(
+                    sealed, page, purpose, rpc, *map(str, fields)
+                )
+            yield password
 
     @contextmanager
     def unlocked(self, password: memoryview, group: KeyGroup, call: Call) -> Iterator[RecordKeys]:
@@ -126,12 +138,12 @@ class Custody:
         first, count = request.first_index, request.count
         checks.in_range("count", count, 1, WALLETS_MAX)
         checks.in_range("first_index", first, 0, checks.INDEX_COUNT - count)
-        fingerprint = request.master.master_fingerprint
+        fingerprint = checks.fingerprint("master", request.master.master_fingerprint)
         with (
             trail.call("derive_wallets", request_id, first_index=first, count=count) as call,
             ExitStack() as stack,
         ):
-            call.note(fingerprint=fingerprint[:32])
+            call.note(fingerprint=fingerprint)
             sealed = checks.sealed(request.master.sealed_record, Kind.MNEMONIC)
             with self.password(
                 request.sealed_password, "DeriveWallets", fingerprint, first, count
@@ -159,18 +171,20 @@ class Custody:
     ) -> pb.SealPrivateKeyResponse:
         """Seal a foreign key under a new key group, if it is the key of the address given."""
         request_id = checks.request_id(request.request_id)
-        identity = Identity(request.address, "", IMPORTED)
+        identity = Identity(checks.address("address", request.address), "", IMPORTED)
         bound = (request_id, identity.address)
-        with trail.call("seal_private_key", request_id, address=identity.address[:64]) as call:
+        with trail.call("seal_private_key", request_id, address=identity.address) as call:
             with ExitStack() as stack:
                 rpc = "SealPrivateKey"
                 password = stack.enter_context(self.password(request.sealed_password, rpc, *bound))
                 page = stack.enter_context(self.pool.page())
-                key = self.envelopes.open(
-                    request.sealed_private_key, page, "private_key", rpc, *bound
-                )
                 pair = KeyPair(page)
-                if pair.load(key) != identity.address:
+                with checks.naming("sealed_private_key"):
+                    key = self.envelopes.open(
+                        request.sealed_private_key, page, "private_key", rpc, *bound
+                    )
+                    address = pair.load(key)
+                if address != identity.address:
                     raise invalid("address", "is not the address of the private key")
                 group = self.keyring.new_group()
                 with self.keyring.record_keys(password, group) as keys:

@@ -28,9 +28,9 @@ class Exports:
         """Seal a mnemonic and its passphrase to the caller's key."""
         request_id = checks.request_id(request.request_id)
         recipient = checks.public_key("recipient_public_key", request.recipient_public_key)
-        fingerprint = request.master.master_fingerprint
+        fingerprint = checks.fingerprint("master", request.master.master_fingerprint)
         with (
-            trail.call("export_mnemonic", request_id, fingerprint=fingerprint[:32]) as call,
+            trail.call("export_mnemonic", request_id, fingerprint=fingerprint) as call,
             ExitStack() as stack,
         ):
             require("mnemonics", allowed=self._allowed.mnemonics)

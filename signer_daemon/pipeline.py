@@ -8,7 +8,7 @@ own verdict, in order, and is signed by all its wallets or by none.
 """
 
 from signer_daemon import checks
-from signer_daemon.admission import Admission, Admitted
+from signer_daemon.admission import WALLETS_MAX, Admission, Admitted
 from signer_daemon.errors import Refusal, refusal_of
 from signer_daemon.ledger.meters import charges_field
 from signer_daemon.trail import Trail
@@ -61,7 +61,7 @@ class Pipeline:
     def sign_message(self, request: pb.SignMessageRequest, trail: Trail) -> pb.SignMessageResponse:
         """Sign one message that is not a transaction. Raises Refusal."""
         request_id = checks.request_id(request.request_id)
-        address = request.wallet.address[:64]
+        address = checks.address("wallet", request.wallet.address)
         with trail.call(MESSAGE, request_id, addresses=[address]) as call:
             admitted = self.admission.message(request)
             with admitted.reservation as reservation:
@@ -89,7 +89,7 @@ class Pipeline:
         item: pb.TransactionItem,
     ) -> dict[str, object]:
         """Return the audit record of one item's verdict."""
-        addresses = [wallet.address[:64] for wallet in item.wallets]
+        addresses = checks.addresses(item.wallets[:WALLETS_MAX])
         if isinstance(case, Admitted):
             facts = self._facts(case)
             return trail.event(event, request_id, "ok", addresses=addresses, **facts)

@@ -76,6 +76,8 @@ class Call:
         if not self._is_committed:
             self._write("ok")
             self._is_committed = True
+            # Counted by that record: one of a refusal that follows must not count them again.
+            self._fields.pop("charges", None)
 
     def refuse(self, refusal: Refusal) -> None:
         """Write the record of a refusal. A log that cannot be written is the louder refusal."""

@@ -116,7 +116,11 @@ def rotate(
         with custody.password(request.sealed_password, rpc, group.name) as password:
             old = stack.enter_context(custody.unlocked(password, group, call))
         with custody.password(
-            request.sealed_new_password, rpc, group.name, purpose="new_password"
+            request.sealed_new_password,
+            rpc,
+            group.name,
+            purpose="new_password",
+            field="sealed_new_password",
         ) as password:
             new_group = custody.keyring.new_group(group.log2n)
             new = stack.enter_context(custody.keyring.record_keys(password, new_group))
