@@ -184,8 +184,7 @@ class AuditLog:
         caller's failure, not everybody's.
         """
         times = {"time_ms": self._clock.wall_ms(), "uptime_ms": self._clock.uptime_ms()}
-        count, mac, lines = self._head.count, self._head.mac, []
-        starts = []
+        count, mac, lines, starts = self._head.count, self._head.mac, [], []
         for ticket in batch:
             try:
                 payloads = [

@@ -45,7 +45,7 @@ class Head:
 
 
 def canonical(record: Mapping[str, Any]) -> bytes:
-    """Gives a record's JSON. Raises ValueError or TypeError if it is none, or longer than a line."""
+    """Gives a record as JSON. Raises ValueError, TypeError if it is none or too long for a line."""
     text = json.dumps(
         record, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     )
