@@ -451,6 +451,43 @@ async def test_a_request_is_served_once(database: Database) -> None:
                 await unit.idempotency.find(other)
 
 
+async def test_a_connection_killed_in_a_transaction(database: Database) -> None:
+    """What the server kills is StoreUnavailableError, leaves nothing, and the next call works."""
+    master = await create_master(database)
+
+    async def work() -> None:
+        async with database.transaction() as unit:
+            await unit.masters.lock(master.id)
+            await unit.wallets.insert_derived(derived(master, 0, 5))
+            pid = await unit.connection.fetchval("SELECT pg_backend_pid()")
+            async with database.read() as other:
+                await other.connection.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+            await unit.wallets.missing_ranges(master.id, 0, 5)
+
+    with pytest.raises(StoreUnavailableError):
+        await work()
+    assert await derive(database, master, 0, 5) == 5
+
+
+async def test_a_cancelled_transaction_is_undone(database: Database) -> None:
+    """A caller that goes away in the middle leaves nothing, and gives its connection back."""
+    master = await create_master(database)
+    reached = asyncio.Event()
+
+    async def work() -> None:
+        async with database.transaction() as unit:
+            await unit.wallets.insert_derived(derived(master, 0, 5))
+            reached.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await derive(database, master, 0, 5) == 5
+
+
 async def test_no_database_is_a_typed_error(tmp_path: object) -> None:
     """A gateway whose database is away gets StoreUnavailableError, not a driver exception."""
     database = await Database.open(f"postgresql://nobody@/nothing?host={tmp_path}")

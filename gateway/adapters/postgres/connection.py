@@ -1,7 +1,7 @@
 """One database connection with typed methods, and driver errors turned into the gateway's own."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 import asyncpg
@@ -128,7 +128,8 @@ class Connection:
         try:
             yield
         except BaseException:
-            with translate_errors():
+            # A connection that is gone took the transaction with it; what ended the block matters.
+            with suppress(StoreUnavailableError), translate_errors():
                 await transaction.rollback()
             raise
         with translate_errors():
