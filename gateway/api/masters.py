@@ -1,6 +1,7 @@
 """MasterWalletService."""
 
 from gateway.api import fields
+from gateway.domain.custody import key_id_of
 from gateway.domain.requests import require_uuid
 from gateway.domain.wallets import MasterWallet
 from gateway.workflows.masters import MasterWorkflows
@@ -47,6 +48,7 @@ def _message(master: MasterWallet) -> pb.MasterWallet:
         id=str(master.id),
         fingerprint=master.fingerprint,
         key_group=master.key_group,
+        key_id=key_id_of(master.encrypted_mnemonic),
         derived_count=master.derived_count,
     )
     message.create_time.FromDatetime(master.created_at)

@@ -8,10 +8,17 @@ from gateway import errors
 from gateway.api import fields
 from gateway.api.interceptor import CallRefusedError
 from gateway.domain.addresses import decode_base58
-from gateway.domain.custody import ItemRefusal, SignedTransaction, Signer, SignOutcome
+from gateway.domain.custody import (
+    ItemRefusal,
+    SessionScope,
+    SignedTransaction,
+    Signer,
+    SignOutcome,
+)
 from gateway.domain.errors import GatewayError, InvalidArgumentError
 from gateway.domain.requests import require_uuid
-from gateway.workflows.sessions import WALLETS_MAX, SessionWorkflows
+from gateway.domain.wallets import DERIVATION_INDEX_MAX
+from gateway.workflows.sessions import WALLETS_MAX, SessionTerms, SessionWorkflows
 from gateway.workflows.signing import SigningWorkflows, SignOrder
 from gateway.workflows.wallets import WalletWorkflows
 from solward.gateway.v1 import signing_service_pb2 as pb
@@ -43,16 +50,14 @@ class SigningService(pb_grpc.SigningServiceServicer):
         self, request: pb.OpenSessionRequest, _context: object
     ) -> pb.OpenSessionResponse:
         password = fields.credential(request.credential)
-        ttl_seconds = request.ttl_seconds
-        if ttl_seconds < 0:
-            raise InvalidArgumentError("ttl_seconds must not be negative", field="ttl_seconds")
+        terms = _terms(request)
         scope = request.WhichOneof("scope")
         if scope == "master_wallet_id":
             master_id = require_uuid(request.master_wallet_id, scope)
-            session = await self._sessions.open_for_master(master_id, ttl_seconds, password)
+            session = await self._sessions.open_for_master(master_id, terms, password)
         elif scope == "wallet_ids":
             ids = fields.uuids(request.wallet_ids.ids, "wallet_ids.ids", WALLETS_MAX)
-            session = await self._sessions.open_for_wallets(ids, ttl_seconds, password)
+            session = await self._sessions.open_for_wallets(ids, terms, password)
         else:
             raise fields.one_of_missing("master_wallet_id", "wallet_ids")
         response = pb.OpenSessionResponse(session_token=session.token)
@@ -140,7 +145,9 @@ class SigningService(pb_grpc.SigningServiceServicer):
         if not request.signer_box_key:
             raise InvalidArgumentError("signer_box_key must be true", field=kind)
         info = await self._signer.info()
-        return pb.GetPublicKeyResponse(public_key=info.box_public_key, boot_id=info.boot_id)
+        return pb.GetPublicKeyResponse(
+            public_key=info.box_public_key, boot_id=info.boot_id, key_id=info.key_id
+        )
 
     async def CheckPolicy(
         self, request: pb.CheckPolicyRequest, _context: object
@@ -157,12 +164,41 @@ class SigningService(pb_grpc.SigningServiceServicer):
                 detail=verdict.detail,
                 outflow_lamports_max=verdict.outflow_lamports_max,
                 signatures_available=verdict.signatures_available,
+                caps=[
+                    pb.CapState(rule=cap.rule, needed=cap.needed, available=cap.available)
+                    for cap in verdict.caps
+                ],
             )
             for verdict in answer.verdicts
         ]
         return pb.CheckPolicyResponse(
             allowed=answer.allowed, verdicts=verdicts, effects=answer.effects
         )
+
+
+def _terms(request: pb.OpenSessionRequest) -> SessionTerms:
+    if request.ttl_seconds < 0:
+        raise InvalidArgumentError("ttl_seconds must not be negative", field="ttl_seconds")
+    if not request.HasField("session_scope"):
+        return SessionTerms(request.ttl_seconds)
+    given = request.session_scope
+    if not 0 <= given.index_first <= given.index_last <= DERIVATION_INDEX_MAX:
+        raise InvalidArgumentError(
+            f"session_scope needs 0 <= index_first <= index_last <= {DERIVATION_INDEX_MAX}",
+            field="session_scope.index_first",
+        )
+    if given.idle_ttl_seconds < 0:
+        field = "session_scope.idle_ttl_seconds"
+        raise InvalidArgumentError(f"{field} must not be negative", field=field)
+    scope = SessionScope(
+        index_first=given.index_first,
+        index_last=given.index_last,
+        sign_transactions=given.sign_transactions,
+        sign_messages=given.sign_messages,
+        lamports_max=given.lamports_max,
+        idle_ttl_seconds=given.idle_ttl_seconds,
+    )
+    return SessionTerms(request.ttl_seconds, scope)
 
 
 def _order(item: pb.TransactionToSign, field: str) -> SignOrder:

@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.api import fields
 from gateway.domain.amounts import require_u64
-from gateway.domain.custody import Secret
+from gateway.domain.custody import Secret, key_id_of
 from gateway.domain.errors import InvalidArgumentError
 from gateway.domain.requests import require_uuid
 from gateway.domain.wallets import (
@@ -184,6 +184,7 @@ def message(wallet: Wallet) -> pb.Wallet:
         trade_count=wallet.total_trades,
         volume_lamports=wallet.total_volume_lamports,
         key_group=wallet.key_group,
+        key_id=key_id_of(wallet.encrypted_private_key),
         display_name=wallet.name,
     )
     result.create_time.FromDatetime(wallet.created_at)

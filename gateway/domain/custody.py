@@ -5,11 +5,15 @@ way in.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import astuple, dataclass, field
+from typing import Final, Literal, Protocol
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.wallets import IndexRange, OwnershipProof, SigningWallet
+
+SessionPurpose = Literal["PURPOSE_SIGN", "PURPOSE_VERIFY"]
+_RECORD_FIELDS: Final = 8
+_KEY_ID_FIELD: Final = 4
 
 
 class SignerRefusedError(GatewayError):
@@ -38,10 +42,14 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class SignerInfo:
-    """The signer's X25519 key (32 bytes), the id of its present start (16 bytes), its version."""
+    """The signer's X25519 key (32 bytes) and the id of its present start (16 bytes).
+
+    `key_id` names the keys that it seals new records under.
+    """
 
     box_public_key: bytes
     boot_id: bytes
+    key_id: str
     version: str
 
 
@@ -83,6 +91,32 @@ class RotatedRecords:
     wallets: Sequence[str]
     ownership_tags: Sequence[str]
     key_group: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionScope:
+    """What a session may do, inside what the policy allows. Whatever it leaves out is refused."""
+
+    index_first: int
+    index_last: int
+    sign_transactions: bool
+    sign_messages: bool
+    lamports_max: int
+    idle_ttl_seconds: int
+
+    def spelling(self) -> str:
+        """Returns the scope as sealed passwords are bound to it (signer.v1.OpenSessionRequest)."""
+        return ",".join(str(int(value)) for value in astuple(self))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOrder:
+    """What a session is for: one wallet of each key group, by group; a TTL of 0 is the limit."""
+
+    purpose: SessionPurpose
+    wallets: Mapping[str, SigningWallet]
+    ttl_seconds: int = 0
+    scope: SessionScope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +165,15 @@ SignOutcome = SignedTransaction | ItemRefusal
 
 
 @dataclass(frozen=True, slots=True)
+class CapState:
+    """What is left of one limit, in signatures, lamports or base units."""
+
+    rule: str
+    needed: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyVerdict:
     """The policy's verdict for one wallet."""
 
@@ -141,6 +184,7 @@ class PolicyVerdict:
     detail: str
     outflow_lamports_max: int
     signatures_available: int
+    caps: Sequence[CapState] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +196,10 @@ class PolicyAnswer:
     effects: Sequence[str]
 
 
-SessionPurpose = Literal["PURPOSE_SIGN", "PURPOSE_VERIFY"]
+def key_id_of(record: str) -> str:
+    """Returns the id of the keys that a record is sealed under, "" if it is no such record."""
+    fields = record.split("$")
+    return fields[_KEY_ID_FIELD] if len(fields) == _RECORD_FIELDS else ""
 
 
 class Signer(Protocol):
@@ -196,17 +243,9 @@ class Signer(Protocol):
         ...
 
     async def open_session(
-        self,
-        request_id: str,
-        purpose: SessionPurpose,
-        wallets: Mapping[str, SigningWallet],
-        ttl_seconds: int,
-        password: Secret,
+        self, request_id: str, order: SessionOrder, password: Secret
     ) -> SignerSession:
-        """Proves a password for one wallet of each key group, and for SIGN keeps the keys open.
-
-        `wallets` is by key group.
-        """
+        """Proves a password for one wallet of each key group, and for SIGN keeps the keys open."""
         ...
 
     async def close_session(self, token: bytes) -> None:

@@ -1,11 +1,14 @@
 """Sessions with the signer, and a new password for what is sealed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from gateway.domain.custody import (
     SealedMaster,
     Secret,
+    SessionOrder,
+    SessionScope,
     Signer,
     SignerSession,
 )
@@ -23,6 +26,14 @@ WALLETS_MAX = 10_000
 TOKEN_BYTES = 32
 
 
+@dataclass(frozen=True, slots=True)
+class SessionTerms:
+    """How long a session lives (0: the signer's limit) and what it may do (None: all of policy)."""
+
+    ttl_seconds: int = 0
+    scope: SessionScope | None = None
+
+
 class SessionWorkflows:
     """Opens and closes sessions and rotates passwords."""
 
@@ -31,7 +42,7 @@ class SessionWorkflows:
         self._signer = signer
 
     async def open_for_master(
-        self, master_wallet_id: UUID, ttl_seconds: int, password: Secret
+        self, master_wallet_id: UUID, terms: SessionTerms, password: Secret
     ) -> SignerSession:
         """Opens a session for all wallets of a master.
 
@@ -47,10 +58,10 @@ class SessionWorkflows:
             raise PreconditionFailedError(
                 "the master wallet has no wallets yet", field="master_wallet_id"
             )
-        return await self._open(page.items, ttl_seconds, password)
+        return await self._open(page.items, terms, password)
 
     async def open_for_wallets(
-        self, wallet_ids: Sequence[UUID], ttl_seconds: int, password: Secret
+        self, wallet_ids: Sequence[UUID], terms: SessionTerms, password: Secret
     ) -> SignerSession:
         """Opens a session for single wallets, of at most 16 key groups."""
         async with self._store.read() as unit:
@@ -61,10 +72,10 @@ class SessionWorkflows:
             raise NotFoundError(
                 "no such wallet", field=f"wallet_ids.ids[{missing}]", reason="WALLET_NOT_FOUND"
             )
-        return await self._open(wallets, ttl_seconds, password)
+        return await self._open(wallets, terms, password)
 
     async def _open(
-        self, wallets: Sequence[Wallet], ttl_seconds: int, password: Secret
+        self, wallets: Sequence[Wallet], terms: SessionTerms, password: Secret
     ) -> SignerSession:
         groups: dict[str, SigningWallet] = {}
         for wallet in wallets:
@@ -74,9 +85,8 @@ class SessionWorkflows:
                 f"the wallets are of {len(groups)} key groups; a session opens {KEY_GROUPS_MAX}",
                 field="wallet_ids",
             )
-        return await self._signer.open_session(
-            str(uuid4()), "PURPOSE_SIGN", groups, ttl_seconds, password
-        )
+        order = SessionOrder("PURPOSE_SIGN", groups, terms.ttl_seconds, terms.scope)
+        return await self._signer.open_session(str(uuid4()), order, password)
 
     async def close(self, token: bytes) -> None:
         """Ends a session; ending an unknown one succeeds."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from gateway.domain.addresses import require_address
-from gateway.domain.custody import Secret, Signer
+from gateway.domain.custody import Secret, SessionOrder, Signer
 from gateway.domain.errors import (
     AlreadyExistsError,
     NotFoundError,
@@ -106,9 +106,8 @@ class WalletWorkflows:
         """
         wallet = await self.get(wallet_id)
         record = signing_wallet(wallet)
-        await self._signer.open_session(
-            str(uuid4()), "PURPOSE_VERIFY", {wallet.key_group: record}, 0, password
-        )
+        order = SessionOrder("PURPOSE_VERIFY", {wallet.key_group: record})
+        await self._signer.open_session(str(uuid4()), order, password)
         async with self._store.transaction() as unit:
             deleted = await unit.wallets.delete(wallet_id)
             if deleted.encrypted_private_key != wallet.encrypted_private_key:

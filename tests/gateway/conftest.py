@@ -1,8 +1,9 @@
 """A gateway in this process on a real database and a signer that answers from memory."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 import pytest_asyncio
 
@@ -11,7 +12,9 @@ from gateway.config import Config, Listen, Postgres, Solana
 from solward.gateway.v1 import master_wallet_service_pb2 as master_pb
 from solward.gateway.v1 import wallet_service_pb2 as wallet_pb
 from tests.gateway import fake_signer
+from tests.gateway.processes import Client
 from tests.gateway.support import Gateway, in_clear, new_id, serve_in_process
+from tests.support.processes import GatewayProcess
 from tests.support.svm_rpc import SvmRpc
 
 
@@ -89,3 +92,10 @@ async def wallets(gateway: Gateway, master: master_pb.MasterWallet) -> list[wall
         wallet_pb.ListWalletsRequest(master_wallet_id=master.id)
     )
     return list(page.wallets)
+
+
+@pytest.fixture
+def client(gateway_process: GatewayProcess) -> Iterator[Client]:
+    """A client of the real gateway process."""
+    with grpc.insecure_channel(gateway_process.target) as channel:
+        yield Client(channel)

@@ -43,6 +43,7 @@ class FakeSigner(pb_grpc.SignerServiceServicer):
         self.calls: list[str] = []
         self.derived: list[tuple[int, int]] = []
         self.sign_requests: list[pb.SignTransactionsRequest] = []
+        self.scopes: list[str] = []
         # Refuse the next calls so: (code, reason).
         self.refuse: tuple[grpc.StatusCode, str] | None = None
         # After how many chunks a derivation breaks off.
@@ -187,7 +188,14 @@ class FakeSigner(pb_grpc.SignerServiceServicer):
         await self._start(context, "OpenSession")
         groups = sorted(wallet.sealed_record.split("-")[1] for wallet in request.wallets)
         purpose = pb.OpenSessionRequest.Purpose.Name(request.purpose)
-        fields: tuple[str | int, ...] = (purpose, request.ttl_seconds, *groups)
+        given = request.scope
+        spelling = (
+            f"{given.index_first},{given.index_last},{given.sign_transactions:d},"
+            f"{given.sign_messages:d},{given.lamports_max},{given.idle_ttl_seconds}"
+        )
+        scope = [spelling] if request.HasField("scope") else []
+        self.scopes += scope
+        fields: tuple[str | int, ...] = (purpose, request.ttl_seconds, *scope, *groups)
         password = await self._secret(
             context, request.sealed_password, "password", "OpenSession", fields
         )

@@ -9,6 +9,11 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
+from solders.hash import Hash
+from solders.instruction import AccountMeta, Instruction
+from solders.message import Message as SolanaMessage
+from solders.pubkey import Pubkey
+from solders.transaction import Transaction
 
 from gateway.api.interceptor import StatusInterceptor
 from gateway.app import Adapters, Workers, add_services
@@ -149,3 +154,13 @@ def in_clear(password: str = PASSWORD) -> credentials_pb2.Credential:
 def sealed(secret: bytes) -> credentials_pb2.Credential:
     """A password that a client has sealed."""
     return credentials_pb2.Credential(sealed_password=secret)
+
+
+def transfer(source: str, *destinations: str) -> bytes:
+    """An unsigned legacy transaction that names these accounts."""
+    accounts = [AccountMeta(Pubkey.from_string(source), is_signer=True, is_writable=True)]
+    accounts += [AccountMeta(Pubkey.from_string(to), False, True) for to in destinations]
+    instruction = Instruction(Pubkey.from_bytes(bytes(32)), b"data", accounts)
+    payer = Pubkey.from_string(source)
+    message = SolanaMessage.new_with_blockhash([instruction], payer, Hash.default())
+    return bytes(Transaction.new_unsigned(message))

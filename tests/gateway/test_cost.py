@@ -3,30 +3,20 @@
 import hashlib
 import hmac
 import time
-from collections.abc import Iterator
 
-import grpc
 import psutil
-import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nacl.bindings import crypto_sign_seed_keypair
 
 from solward.gateway.v1 import wallet_service_pb2 as wallet_pb
+from tests.gateway.processes import CANARY, Client
 from tests.gateway.support import in_clear, new_id
-from tests.gateway.test_process import CANARY, Client
 from tests.support.processes import GatewayProcess, SignerProcess
 
 WALLETS = 10_000
 ROUNDS = 3
 BUDGET = 3.0
 SIGNER_BYTES_MAX = 128 * 1024 * 1024
-
-
-@pytest.fixture
-def client(gateway_process: GatewayProcess) -> Iterator[Client]:
-    """A client of the test's gateway."""
-    with grpc.insecure_channel(gateway_process.target) as channel:
-        yield Client(channel)
 
 
 def bare_primitives_s() -> float:

@@ -1,36 +1,19 @@
 """Sessions, signatures, policy checks and rotation through gRPC on a real database."""
 
 import asyncio
-import base64
 
 import grpc
 import pytest
-from solders.hash import Hash
-from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
-from solders.message import Message, MessageV0
-from solders.pubkey import Pubkey
-from solders.transaction import Transaction
 
 from gateway.domain.addresses import decode_base58, encode_base58
-from gateway.workflows.account_keys import static_account_keys
 from solward.gateway.v1 import master_wallet_service_pb2 as master_pb
 from solward.gateway.v1 import signing_service_pb2 as pb
 from solward.gateway.v1 import wallet_service_pb2 as wallet_pb
 from tests.gateway.fake_signer import FakeSigner
-from tests.gateway.support import Gateway, in_clear, new_id, refusal_of
+from tests.gateway.support import Gateway, in_clear, new_id, refusal_of, transfer
 
 TOKEN = b"t" * 32
-
-
-def transfer(source: str, *destinations: str) -> bytes:
-    """An unsigned legacy transaction that names these accounts."""
-    accounts = [AccountMeta(Pubkey.from_string(source), is_signer=True, is_writable=True)]
-    accounts += [AccountMeta(Pubkey.from_string(to), False, True) for to in destinations]
-    instruction = Instruction(Pubkey.from_bytes(bytes(32)), b"data", accounts)
-    payer = Pubkey.from_string(source)
-    message = Message.new_with_blockhash([instruction], payer, Hash.default())
-    return bytes(Transaction.new_unsigned(message))
 
 
 def sign_request(wallet: wallet_pb.Wallet, transaction: bytes) -> pb.SignTransactionRequest:
@@ -52,6 +35,23 @@ async def test_a_session_for_a_master_sends_one_record(
     assert fake.calls.count("OpenSession") == 1
     await gateway.signing.CloseSession(pb.CloseSessionRequest(session_token=TOKEN))
     assert fake.calls[-1] == "CloseSession"
+
+
+async def test_a_sessions_scope_reaches_the_signer(
+    gateway: Gateway, fake: FakeSigner, master: master_pb.MasterWallet, wallets: list[object]
+) -> None:
+    """A narrowed session is asked for as narrow as it came, and the password is bound to that."""
+    assert len(wallets) == 3
+    scope = pb.SessionScope(index_last=9, sign_transactions=True, lamports_max=7)
+    request = pb.OpenSessionRequest(
+        master_wallet_id=master.id, credential=in_clear(), session_scope=scope
+    )
+    assert TOKEN == (await gateway.signing.OpenSession(request)).session_token
+    assert ["0,9,1,0,7,0"] == fake.scopes
+    scope.index_first = 10
+    request.session_scope.CopyFrom(scope)
+    refusal = await refusal_of(gateway.signing.OpenSession(request))
+    assert refusal.fields == ("session_scope.index_first",)
 
 
 async def test_a_session_for_a_master_without_wallets_is_refused(
@@ -254,32 +254,3 @@ async def test_a_derived_wallet_is_not_rotated_alone(
     )
     request.wallet_id = imported.wallet.id
     assert (await gateway.signing.RotatePassword(request)).rotated_wallet_count == 1
-
-
-V1 = base64.b64decode("gQEAAQAAAAA=") + bytes(32) + b"\x01\x03" + bytes(range(96)) + bytes(72)
-
-
-@pytest.mark.parametrize(
-    ("transaction", "count"),
-    [
-        (b"", 0),
-        (b"\x01", 0),
-        (b"\xff" * 40, 0),
-        (transfer(str(Pubkey.from_bytes(b"1" * 32)), str(Pubkey.from_bytes(b"2" * 32))), 3),
-        (transfer(str(Pubkey.from_bytes(b"1" * 32)))[:120], 0),
-        (V1, 3),
-        (V1[:80], 0),
-    ],
-)
-def test_static_account_keys_is_tolerant(transaction: bytes, count: int) -> None:
-    """Keys of legacy and v1 transactions are found; what is cut short or garbage has none."""
-    assert count == len(static_account_keys(transaction))
-
-
-def test_static_account_keys_of_v0() -> None:
-    """The version prefix of v0 is passed over; the keys are those that solders sees."""
-    payer, to = Keypair().pubkey(), Keypair().pubkey()
-    instruction = Instruction(Pubkey.from_bytes(bytes(32)), b"", [AccountMeta(to, False, True)])
-    message = MessageV0.try_compile(payer, [instruction], [], Hash.default())
-    wire = b"\x01" + bytes(64) + b"\x80" + bytes(message)
-    assert [str(key) for key in message.account_keys] == static_account_keys(wire)

@@ -1,6 +1,6 @@
 """The client of signer.sock."""
 
-from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -16,7 +16,7 @@ from gateway.domain.custody import (
     SealedKey,
     SealedMaster,
     Secret,
-    SessionPurpose,
+    SessionOrder,
     SignerInfo,
     SignerSession,
     SignItem,
@@ -67,7 +67,9 @@ class SignerClient:
         response = await _answer(
             self._stub.GetSignerInfo(pb.GetSignerInfoRequest(), timeout=_INFO_TIMEOUT_S)
         )
-        return SignerInfo(response.box_public_key, response.boot_id, response.version)
+        return SignerInfo(
+            response.box_public_key, response.boot_id, response.key_id, response.version
+        )
 
     async def create_master(
         self, request_id: str, word_count: int, password: Secret
@@ -175,24 +177,22 @@ class SignerClient:
         return rotated
 
     async def open_session(
-        self,
-        request_id: str,
-        purpose: SessionPurpose,
-        wallets: Mapping[str, SigningWallet],
-        ttl_seconds: int,
-        password: Secret,
+        self, request_id: str, order: SessionOrder, password: Secret
     ) -> SignerSession:
         """Proves a password, and for SIGN keeps keys open; see the port."""
-        groups = sorted(wallets)
-        wanted = Wanted("password", "OpenSession", (purpose, ttl_seconds, *groups), password)
+        groups = sorted(order.wallets)
+        scope = [] if order.scope is None else [order.scope.spelling()]
+        fields = (order.purpose, order.ttl_seconds, *scope, *groups)
+        wanted = Wanted("password", "OpenSession", fields, password)
 
         async def call(sealed: Sequence[bytes]) -> pb.OpenSessionResponse:
             request = pb.OpenSessionRequest(
                 request_id=request_id,
-                purpose=pb.OpenSessionRequest.Purpose.Value(purpose),
-                wallets=[messages.wallet_record(wallets[group]) for group in groups],
-                ttl_seconds=ttl_seconds,
+                purpose=pb.OpenSessionRequest.Purpose.Value(order.purpose),
+                wallets=[messages.wallet_record(order.wallets[group]) for group in groups],
+                ttl_seconds=order.ttl_seconds,
                 sealed_password=sealed[0],
+                scope=messages.session_scope(order.scope),
             )
             return await _answer(self._stub.OpenSession(request, timeout=_CALL_TIMEOUT_S))
 

@@ -5,11 +5,13 @@ from typing import Final
 
 from gateway.adapters.signer.refusals import SIGNER_DOMAIN
 from gateway.domain.custody import (
+    CapState,
     DerivedColumns,
     ItemRefusal,
     PolicyAnswer,
     PolicyVerdict,
     SealedMaster,
+    SessionScope,
     SignedTransaction,
     SignItem,
     SignOutcome,
@@ -36,6 +38,20 @@ def wallet_record(wallet: SigningWallet) -> records_pb2.WalletRecord:
         derivation_index=wallet.proof.derivation_index,
         sealed_record=wallet.encrypted_private_key,
         ownership_tag=wallet.proof.ownership_tag,
+    )
+
+
+def session_scope(scope: SessionScope | None) -> pb.SessionScope | None:
+    """Returns a scope; none stays none, which is not the same as an empty one."""
+    if scope is None:
+        return None
+    return pb.SessionScope(
+        index_first=scope.index_first,
+        index_last=scope.index_last,
+        sign_transactions=scope.sign_transactions,
+        sign_messages=scope.sign_messages,
+        lamports_max=scope.lamports_max,
+        idle_ttl_seconds=scope.idle_ttl_seconds,
     )
 
 
@@ -114,6 +130,7 @@ def policy_answer(response: pb.CheckPolicyResponse) -> PolicyAnswer:
             detail=verdict.detail,
             outflow_lamports_max=verdict.outflow_lamports_max,
             signatures_available=verdict.signatures_available,
+            caps=[CapState(cap.rule, cap.needed, cap.available) for cap in verdict.caps],
         )
         for verdict in response.verdicts
     ]
