@@ -136,6 +136,28 @@ def test_the_pinned_signer_key_is_the_one_that_the_signer_shows(run: Run) -> Non
     assert (1, "SIGNER_KEY_CHANGED") == (code, json.loads(error)["error"]["reason"])
 
 
+def test_a_session_is_narrowed(run: Run, tmp_path: Path) -> None:
+    """A session for messages only, by one wallet, refuses another wallet and a transaction."""
+    _, master, _ = run("master", "create")
+    run("wallet", "derive", master["id"], "--count", "2")
+    _, wallets, _ = run("wallet", "list")
+    message, transaction, token = (tmp_path / name for name in ("message", "transaction", "token"))
+    message.write_bytes(b"to be signed")
+    first, second = (wallet["address"] for wallet in wallets)
+    transaction.write_bytes(Transfer(0, first, second, 5, BLOCKHASH).wire)
+    narrow = ("--index-last", "0", "--only", "messages", "--idle-ttl", "60")
+    assert 0 == run("session", "open", "--master", master["id"], "--out", str(token), *narrow)[0]
+
+    with_it = ("--session", str(token), "--wallet")
+    assert 0 == run("sign", "message", str(message), *with_it, first)[0]
+    for argv in (
+        ("sign", "message", str(message), *with_it, second),
+        ("sign", "tx", str(transaction), *with_it, first),
+    ):
+        code, _, error = run(*argv)
+        assert (1, "SCOPE_DENIED") == (code, json.loads(error)["error"]["reason"])
+
+
 def test_a_mnemonic_is_made_checked_and_sealed_by_the_operator(run: Run, tmp_path: Path) -> None:
     """The words go to a private file; what they are is told only as valid, english, 12."""
     out = tmp_path / "words"

@@ -5,6 +5,7 @@ from uuid import uuid4
 import grpc
 import pytest
 
+from solward.gateway.v1.signing_service_pb2 import SessionScope
 from solward_client import Solward, SolwardError, Transaction, WalletFilter
 from solward_client.channel import open_channel
 from solward_client.errors import LimitedError, SignerKeyChangedError, UnavailableError
@@ -49,6 +50,18 @@ def test_a_session_is_bound_to_the_distinct_key_groups_in_order(
         pass
 
     expected = binding("password", "OpenSession", "PURPOSE_SIGN", "60", "group-0", "group-1")
+    assert [(PASSWORD.encode(), expected)] == gateway.secrets
+
+
+def test_a_sessions_scope_is_part_of_the_binding(gateway: FakeGateway, solward: Solward) -> None:
+    """A gateway cannot widen a session: its password is bound to the scope that was asked for."""
+    scope = SessionScope(index_first=5, index_last=9, sign_transactions=True, lamports_max=7)
+
+    with solward.signing.session(MASTER, PASSWORD, scope=scope):
+        pass
+
+    fields = ("PURPOSE_SIGN", "0", "5,9,1,0,7,0", MASTER.key_group)
+    expected = binding("password", "OpenSession", *fields)
     assert [(PASSWORD.encode(), expected)] == gateway.secrets
 
 

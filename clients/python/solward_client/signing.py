@@ -107,17 +107,26 @@ class Signing:
         self._sealer = sealer
 
     def open_session(
-        self, scope: MasterWallet | Sequence[Wallet], password: str, *, ttl_seconds: int = 0
+        self,
+        wallets: MasterWallet | Sequence[Wallet],
+        password: str,
+        *,
+        ttl_seconds: int = 0,
+        scope: pb.SessionScope | None = None,
     ) -> Session:
-        """Open a session for a master's wallets or for single ones; ttl 0 is the signer's limit."""
-        request = pb.OpenSessionRequest(ttl_seconds=ttl_seconds)
-        if isinstance(scope, MasterWallet):
-            request.master_wallet_id = scope.id
-            groups = [scope.key_group]
+        """Open a session for a master's wallets or for single ones.
+
+        `ttl_seconds` 0 is the signer's limit; `scope` narrows what the session may do.
+        """
+        request = pb.OpenSessionRequest(ttl_seconds=ttl_seconds, session_scope=scope)
+        if isinstance(wallets, MasterWallet):
+            request.master_wallet_id = wallets.id
+            groups = [wallets.key_group]
         else:
-            request.wallet_ids.ids.extend(wallet.id for wallet in scope)
-            groups = sorted({wallet.key_group for wallet in scope})
-        fields: list[str | int] = ["PURPOSE_SIGN", ttl_seconds, *groups]
+            request.wallet_ids.ids.extend(wallet.id for wallet in wallets)
+            groups = sorted({wallet.key_group for wallet in wallets})
+        narrowed = [] if scope is None else [_spell(scope)]
+        fields: list[str | int] = ["PURPOSE_SIGN", ttl_seconds, *narrowed, *groups]
         request.credential.CopyFrom(self._sealer.credential(password, "OpenSession", fields))
         answer = self._caller.write(self._stub.OpenSession, request)
         return Session(
@@ -129,10 +138,15 @@ class Signing:
 
     @contextmanager
     def session(
-        self, scope: MasterWallet | Sequence[Wallet], password: str, *, ttl_seconds: int = 0
+        self,
+        wallets: MasterWallet | Sequence[Wallet],
+        password: str,
+        *,
+        ttl_seconds: int = 0,
+        scope: pb.SessionScope | None = None,
     ) -> Iterator[Session]:
         """Open a session and close it at the end of the block."""
-        opened = self.open_session(scope, password, ttl_seconds=ttl_seconds)
+        opened = self.open_session(wallets, password, ttl_seconds=ttl_seconds, scope=scope)
         try:
             yield opened
         finally:
@@ -166,3 +180,16 @@ class Signing:
         """Return a wallet's 32-byte ed25519 public key."""
         request = pb.GetPublicKeyRequest(wallet_id=wallet_id)
         return self._caller.read(self._stub.GetPublicKey, request).public_key
+
+
+def _spell(scope: pb.SessionScope) -> str:
+    """Spell a scope as a sealed password is bound to it."""
+    parts = (
+        scope.index_first,
+        scope.index_last,
+        scope.sign_transactions,
+        scope.sign_messages,
+        scope.lamports_max,
+        scope.idle_ttl_seconds,
+    )
+    return ",".join(str(int(part)) for part in parts)

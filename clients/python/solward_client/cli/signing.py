@@ -5,11 +5,19 @@ import base64
 
 from solders.signature import Signature
 
+from solward.gateway.v1 import signing_service_pb2 as pb
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context, read_token, write_private
-from solward_client.cli.inputs import UsageError, read_bytes, read_transaction, refuse_shared_stdin
+from solward_client.cli.inputs import (
+    UsageError,
+    lamports,
+    read_bytes,
+    read_transaction,
+    refuse_shared_stdin,
+)
 from solward_client.signing import Transaction
 
+INDEX_MAX = 2**31 - 1
 VERDICT_COLUMNS = (
     "wallet_id",
     "allowed",
@@ -29,6 +37,7 @@ def add(root: Group) -> None:
     scope.add_argument("--master", metavar="UUID", help="all wallets of this master")
     scope.add_argument("--wallet", action="append", metavar="WALLET", help="may be repeated")
     opened.add_argument("--ttl", type=int, default=0, metavar="SECONDS", help="default: the limit")
+    _add_scope(opened)
     opened.add_argument(
         "--out", required=True, metavar="FILE", help="a new file; whoever reads it can sign"
     )
@@ -54,6 +63,31 @@ def add_session_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", metavar="FILE", help="default: open one with the password")
 
 
+def _add_scope(parser: argparse.ArgumentParser) -> None:
+    narrow = parser.add_argument_group("what the session may do, inside what the policy allows")
+    narrow.add_argument("--index-first", type=int, metavar="N", help="default 0")
+    narrow.add_argument("--index-last", type=int, metavar="N", help=f"default {INDEX_MAX}")
+    narrow.add_argument("--only", choices=("transactions", "messages"), help="default: both")
+    narrow.add_argument(
+        "--lamports-max", type=lamports, metavar="AMOUNT", help='in its whole life, "1.5sol"'
+    )
+    narrow.add_argument("--idle-ttl", type=int, metavar="SECONDS", help="ends if unused so long")
+
+
+def _scope(options: argparse.Namespace) -> pb.SessionScope | None:
+    given = (options.index_first, options.index_last, options.only)
+    if all(value is None for value in (*given, options.lamports_max, options.idle_ttl)):
+        return None
+    return pb.SessionScope(
+        index_first=options.index_first or 0,
+        index_last=INDEX_MAX if options.index_last is None else options.index_last,
+        sign_transactions=options.only != "messages",
+        sign_messages=options.only != "transactions",
+        lamports_max=options.lamports_max or 0,
+        idle_ttl_seconds=options.idle_ttl or 0,
+    )
+
+
 def _add_transaction(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the transaction, raw or base64, - for stdin")
     parser.add_argument(
@@ -68,15 +102,14 @@ def _add_transaction(parser: argparse.ArgumentParser) -> None:
 def _open(context: Context) -> int:
     options = context.options
     with context.client() as solward:
-        if options.master:
-            session = solward.signing.open_session(
-                solward.masters.get(options.master), context.password(), ttl_seconds=options.ttl
-            )
-        else:
-            wallets = [context.wallet(solward, name) for name in options.wallet]
-            session = solward.signing.open_session(
-                wallets, context.password(), ttl_seconds=options.ttl
-            )
+        wallets = (
+            solward.masters.get(options.master)
+            if options.master
+            else [context.wallet(solward, name) for name in options.wallet]
+        )
+        session = solward.signing.open_session(
+            wallets, context.password(), ttl_seconds=options.ttl, scope=_scope(options)
+        )
         try:
             write_private(options.out, base64.b64encode(session.token).decode() + "\n")
         except UsageError:
