@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -59,6 +59,7 @@ _OPTIONS: Final = (
     # Without it a second gateway on the same port would quietly take half of the calls.
     ("grpc.so_reuseport", 0),
 )
+_CLOSE_TIMEOUT_S: Final = 5.0
 
 
 class StartError(Exception):
@@ -112,7 +113,7 @@ async def open_adapters(config: Config) -> AsyncIterator[Adapters]:
         database = await Database.open(
             config.postgres.url, PoolConfig(connections_max=config.postgres.connections_max)
         )
-        stack.push_async_callback(database.close)
+        stack.push_async_callback(_in_time, database.close)
         signer = SignerClient(
             config.signer_socket, clock, seal_plaintext=config.seal_plaintext_secrets
         )
@@ -127,10 +128,16 @@ def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) ->
     store, signer, clock = adapters.database, adapters.signer, adapters.clock
     chain = adapters.chain
     usage = UsageLog(PostgresUsage(store), clock)
-    wallets = WalletWorkflows(store, signer, clock)
+    # Whoever waits for the signer inside a transaction holds a connection. However slow the signer
+    # is, as many are left for everybody else.
+    gate = asyncio.Semaphore(config.postgres.connections_max // 2)
+    wallets = WalletWorkflows(store, signer, clock, gate)
     derivation = Derivation(store, signer, concurrent_max=config.limits.derivations_concurrent_max)
     signing = SigningService(
-        SessionWorkflows(store, signer), SigningWorkflows(store, signer, usage), wallets, signer
+        SessionWorkflows(store, signer, gate),
+        SigningWorkflows(store, signer, usage),
+        wallets,
+        signer,
     )
     balances = BalanceService(BalanceWorkflows(store, chain))
     compiler = SoldersTransactions()
@@ -139,7 +146,7 @@ def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) ->
         DistributionWorkflows(store, chain, compiler, engine), partial(watch, store, clock)
     )
     master_grpc.add_MasterWalletServiceServicer_to_server(
-        MasterWalletService(MasterWorkflows(store, signer)), server
+        MasterWalletService(MasterWorkflows(store, signer, gate)), server
     )
     wallet_grpc.add_WalletServiceServicer_to_server(WalletService(wallets, derivation), server)
     signing_grpc.add_SigningServiceServicer_to_server(signing, server)
@@ -162,8 +169,9 @@ async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
         if config.listen.unix is not None:
             stack.callback(os.close, _claim(config.listen.unix))
         adapters = await stack.enter_async_context(open_adapters(config))
+        interceptor = StatusInterceptor(adapters.clock)
         server = grpc.aio.server(
-            interceptors=[StatusInterceptor(adapters.clock)],
+            interceptors=[interceptor],
             options=(
                 *_OPTIONS,
                 ("grpc.max_receive_message_length", config.limits.request_bytes_max),
@@ -186,8 +194,18 @@ async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
             await stop.wait()
             log.info("draining", extra={"facts": {"seconds_max": config.limits.drain_seconds}})
             await health.enter_graceful_shutdown()
+            interceptor.watches.end()
             await server.stop(config.limits.drain_seconds)
     log.info("stopped")
+
+
+async def _in_time(close: Callable[[], Awaitable[None]]) -> None:
+    """Closes, and gives up on a database that does not answer: the kernel closes the rest."""
+    try:
+        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+            await close()
+    except TimeoutError:
+        log.warning("the database's connections were cut")
 
 
 def bind(server: grpc.aio.Server, listen: Listen) -> Bound:

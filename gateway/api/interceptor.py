@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any, Final, NoReturn, cast
 
 import grpc
@@ -27,6 +27,13 @@ _PASSING: Final = (
     SystemExit,
 )
 
+_WATCHES: Final = frozenset(
+    {
+        "/grpc.health.v1.Health/Watch",
+        "/solward.gateway.v1.DistributionService/WatchDistribution",
+    }
+)
+
 
 class CallRefusedError(Exception):
     """A status that is ready to send: the only item of a batch was refused."""
@@ -36,11 +43,39 @@ class CallRefusedError(Exception):
         self.status = status
 
 
+class Watches:
+    """The streams that end only when their client goes: a drain would wait for them in vain."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.ended = False
+
+    @contextmanager
+    def joined(self, method: str) -> Iterator[None]:
+        """Counts the present task among the watches, if its method is one."""
+        task = asyncio.current_task()
+        if task is None or method not in _WATCHES:
+            yield
+            return
+        self._tasks.add(task)
+        try:
+            yield
+        finally:
+            self._tasks.discard(task)
+
+    def end(self) -> None:
+        """Ends them all; their clients are told UNAVAILABLE and may watch elsewhere."""
+        self.ended = True
+        for task in self._tasks:
+            task.cancel()
+
+
 class StatusInterceptor(grpc.aio.ServerInterceptor):
     """Turns whatever a servicer raises into a status with details, and never shows more."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.watches = Watches()
 
     async def intercept_service(
         self,
@@ -51,7 +86,12 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler.request_streaming:
             return handler  # unknown methods; of ours, only reflection takes a stream
-        guard = _Guard(handler_call_details.method, handler.request_deserializer, self._clock)
+        guard = _Guard(
+            self._clock,
+            self.watches,
+            handler_call_details.method,
+            handler.request_deserializer,
+        )
         # Requests are decoded in the guard: grpc would log a traceback and answer UNKNOWN.
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
@@ -65,10 +105,13 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
 
 class _Guard:
-    def __init__(self, method: str, decode: Callable[[bytes], Message], clock: Clock) -> None:
+    def __init__(
+        self, clock: Clock, watches: Watches, method: str, decode: Callable[[bytes], Message]
+    ) -> None:
+        self._clock = clock
+        self._watches = watches
         self._method = method
         self._decode = decode
-        self._clock = clock
 
     def unary(
         self, inner: Callable[[Message, Context], Awaitable[Message]]
@@ -89,10 +132,11 @@ class _Guard:
             started_s = self._clock.monotonic_s()
             try:
                 responses = inner(self._request(raw), context)
-                if isinstance(responses, AsyncIterator):
-                    await _write_all(responses, context)
-                else:
-                    await responses  # the health service writes to the context by itself
+                with self._watches.joined(self._method):
+                    if isinstance(responses, AsyncIterator):
+                        await _write_all(responses, context)
+                    else:
+                        await responses  # the health service writes to the context by itself
             except BaseException as error:  # noqa: BLE001 the one place; a Rust panic is no Exception
                 await self._fail(error, context, started_s)
 
@@ -106,6 +150,8 @@ class _Guard:
 
     async def _fail(self, error: BaseException, context: Context, started_s: float) -> NoReturn:
         """Ends the call with the error's status, logged; raises what is to pass."""
+        if isinstance(error, asyncio.CancelledError) and self._watches.ended:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the gateway stops")
         if isinstance(error, _PASSING):
             raise error
         incident_id = ""

@@ -1,5 +1,6 @@
 """Master wallets: created in the signer, stored sealed."""
 
+import asyncio
 from uuid import UUID
 
 from gateway.domain.custody import Secret, Signer
@@ -15,9 +16,11 @@ WORD_COUNTS = (12, 24)
 class MasterWorkflows:
     """Creates, reads and lists master wallets."""
 
-    def __init__(self, store: Store, signer: Signer) -> None:
+    def __init__(self, store: Store, signer: Signer, gate: asyncio.Semaphore) -> None:
+        """`gate` bounds the transactions that wait for the signer."""
         self._store = store
         self._signer = signer
+        self._gate = gate
 
     async def create(self, request_id: str, word_count: int, password: Secret) -> MasterWallet:
         """Creates a master of 12 or 24 words. Idempotent by request id."""
@@ -38,7 +41,8 @@ class MasterWorkflows:
         async def read(unit: UnitOfWork, master_wallet_id: UUID) -> MasterWallet:
             return await unit.masters.get(master_wallet_id)
 
-        return await once(self._store, key, work, read)
+        async with self._gate:
+            return await once(self._store, key, work, read)
 
     async def get(self, master_wallet_id: UUID) -> MasterWallet:
         """Returns a master; raises NotFoundError."""

@@ -1,5 +1,6 @@
 """Sessions with the signer, and a new password for what is sealed."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -37,9 +38,11 @@ class SessionTerms:
 class SessionWorkflows:
     """Opens and closes sessions and rotates passwords."""
 
-    def __init__(self, store: Store, signer: Signer) -> None:
+    def __init__(self, store: Store, signer: Signer, gate: asyncio.Semaphore) -> None:
+        """`gate` bounds the transactions that wait for the signer."""
         self._store = store
         self._signer = signer
+        self._gate = gate
 
     async def open_for_master(
         self, master_wallet_id: UUID, terms: SessionTerms, password: Secret
@@ -100,7 +103,7 @@ class SessionWorkflows:
         The master's row is locked first, as a derivation does: no wallet of the old key group can
         be stored between the reading of the records and their replacement.
         """
-        async with self._store.transaction() as unit:
+        async with self._gate, self._store.transaction() as unit:
             master = await unit.masters.lock(master_wallet_id)
             masters = await unit.masters.lock_key_group(master.key_group)
             wallets = await unit.wallets.lock_key_group(master.key_group)
@@ -112,7 +115,7 @@ class SessionWorkflows:
         self, wallet_id: UUID, password: Secret, new_password: Secret
     ) -> tuple[int, str]:
         """Seals an imported wallet under a new password; returns 1 and the new key group."""
-        async with self._store.transaction() as unit:
+        async with self._gate, self._store.transaction() as unit:
             wallet = await unit.wallets.get(wallet_id)
             if wallet.master_wallet_id is not None:
                 raise InvalidArgumentError(

@@ -1,5 +1,6 @@
 """Wallets: imported, found, tagged, counted, deleted."""
 
+import asyncio
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
@@ -21,8 +22,10 @@ from gateway.workflows.requests import once, request_key
 class WalletWorkflows:
     """Everything on wallets but deriving them."""
 
-    def __init__(self, store: Store, signer: Signer, clock: Clock) -> None:
+    def __init__(self, store: Store, signer: Signer, clock: Clock, gate: asyncio.Semaphore) -> None:
+        """`gate` bounds the transactions that wait for the signer."""
         self._store = store
+        self._gate = gate
         self._signer = signer
         self._clock = clock
 
@@ -49,7 +52,8 @@ class WalletWorkflows:
             )
             return wallet_id, await unit.wallets.get(wallet_id)
 
-        return await once(self._store, key, work, _read)
+        async with self._gate:
+            return await once(self._store, key, work, _read)
 
     async def get(self, wallet_id: UUID) -> Wallet:
         """Returns a wallet; raises NotFoundError."""

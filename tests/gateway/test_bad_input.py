@@ -5,6 +5,7 @@ from typing import Any
 import grpc
 import pytest
 
+from solward.gateway.v1 import audit_service_pb2
 from solward.gateway.v1 import balance_service_pb2 as balance_pb
 from tests.gateway.bad_input import DERIVATIONS, INVALID, MASTERS, WALLETS, Case, list_wallets
 from tests.gateway.bad_input_signing import BALANCES, SIGNING
@@ -48,6 +49,7 @@ async def test_bytes_that_are_no_message_are_refused(gateway: Gateway) -> None:
     [
         ("balances", "ListTokenBalances", balance_pb.ListTokenBalancesRequest()),
         ("balances", "ListTransactions", balance_pb.ListTransactionsRequest()),
+        ("audit", "ListAuditEvents", audit_service_pb2.ListAuditEventsRequest()),
     ],
 )
 async def test_what_is_not_there_yet_says_so(

@@ -15,6 +15,7 @@ from solward.gateway.v1 import master_wallet_service_pb2 as master_pb
 from solward_client.devstack.process import Process, Program
 from solward_client.devstack.servers import base_environment
 from tests.gateway.processes import Client, code_of, status_code
+from tests.support.fixtures import MakeGateway
 from tests.support.processes import GatewayProcess, SignerProcess
 
 
@@ -72,6 +73,18 @@ def test_sigterm_lets_work_finish(gateway_process: GatewayProcess, client: Clien
     assert not Path(gateway_process.target.removeprefix("unix:")).exists()
 
 
+def test_sigterm_does_not_wait_for_watches(gateway_process: GatewayProcess) -> None:
+    """A stream that nobody ends is told UNAVAILABLE, and the process ends at once with code 0."""
+    with grpc.insecure_channel(gateway_process.target) as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watch = health.Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        started_s = time.monotonic()
+        assert gateway_process.stop() == 0
+        assert time.monotonic() - started_s < 5
+        assert code_of(lambda: list(watch)) is grpc.StatusCode.UNAVAILABLE
+
+
 def gateway_command(gateway: GatewayProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the gateway's command to its end."""
     command = [sys.executable, "-m", "gateway", "--config", str(gateway.files.config), *arguments]
@@ -88,6 +101,23 @@ def test_a_second_instance_ends_with_one_clear_line(gateway_process: GatewayProc
     assert "another gateway holds" in json.loads(line)["event"]
     with grpc.insecure_channel(gateway_process.target) as channel:
         assert [] == Client(channel).first_wallets(1)
+
+
+def test_a_taken_port_is_named(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    """Two gateways never share a port in silence: the second ends and names it."""
+    listen = {"tcp": "127.0.0.1:0", "allow_insecure_loopback": True}
+    first = make_gateway(settings={"listen": listen})
+    assert first.server is not None
+    taken = first.server.listening["tcp"]
+    text = first.files.config.read_text().replace("127.0.0.1:0", taken)
+    config = tmp_path / "second.toml"
+    config.write_text(text.replace("gateway.sock", "second.sock"))
+    command = [sys.executable, "-m", "gateway", "--config", str(config)]
+    done = subprocess.run(
+        command, env=base_environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert f"{taken} cannot be bound" in done.stderr.splitlines()[-1]
 
 
 def test_migrating_again_changes_nothing(gateway_process: GatewayProcess) -> None:
