@@ -4,8 +4,8 @@ A sealed secret is a libsodium sealed box of
 
     nonce (16) || expiry (8, unix seconds, big endian) || binding (32) || secret
 
-to the signer's X25519 key. The binding ties it to one start of the signer, one RPC and the fields of
-one request, so whoever carries it can use it for nothing else, and only once.
+to the signer's X25519 key. The binding ties it to one start of the signer, one RPC and the fields
+of one request, so whoever carries it can use it for nothing else, and only once.
 """
 
 import hashlib
@@ -26,14 +26,14 @@ LIFETIME_S = 150
 
 @dataclass(frozen=True, slots=True)
 class SignerKey:
-    """The signer's X25519 public key (32 bytes; pin it) and the id of its present start (16 bytes)."""
+    """The signer's X25519 public key (32 bytes; pin it) and the id of its start (16 bytes)."""
 
     box_public_key: bytes
     boot_id: bytes
 
 
 def binding(boot_id: bytes, purpose: Purpose, rpc: str, fields: Sequence[str | int]) -> bytes:
-    """Return the 32-byte binding of a secret to a request; `fields` as the RPC's comment lists them."""
+    """Return the 32-byte binding of a secret to a request; `fields` as its RPC's comment says."""
     digest = hashlib.sha256(DOMAIN + boot_id)
     for part in (purpose, rpc, *map(str, fields)):
         raw = part.encode()
@@ -50,7 +50,7 @@ def seal(
     fields: Sequence[str | int],
     now_s: float,
 ) -> bytes:
-    """Return `secret` sealed to the signer for one use within `LIFETIME_S` of `now_s` (unix time)."""
+    """Return `secret` sealed to the signer for one use within `LIFETIME_S` of `now_s` (unix)."""
     expiry = (int(now_s) + LIFETIME_S).to_bytes(8, "big")
     bound = binding(key.boot_id, purpose, rpc, fields)
     body = secrets.token_bytes(16) + expiry + bound + secret
