@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from solders.instruction import AccountMeta, Instruction
+from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from signer_daemon.intent import Effect, Intent, Kind, parse_transaction, read_intent
@@ -11,10 +11,20 @@ from signer_daemon.intent.instructions import ROLES, TABLES
 from tests.intent import world as w
 
 ME, SIBLING, STRANGER = w.key(1), w.key(2), w.key(3)
+
+
 OUT, MINT, ACCOUNT = (w.key(n).pubkey() for n in (4, 5, 8))
+
+
 ALL = [ME, SIBLING, STRANGER]
+
+
 RENT = 2_282_880
+
+
 ME_KEY, OUT_KEY = ME.pubkey(), OUT
+
+
 Q = struct.pack
 
 
@@ -52,11 +62,23 @@ def mine(number: int, body: bytes, *keys: Pubkey) -> Instruction:
 
 
 SEED = w.seeded(b"s")
+
+
 AMOUNT, CHECKED = Q("<Q", 7), Q("<QB", 7, 6)
+
+
 BASE, TO, BLOCKHASHES = bytes(ME_KEY), bytes(OUT), w.RECENT_BLOCKHASHES
+
+
 LAMPORTS, TOKENS, SWEEP = Kind.LAMPORTS, Kind.TOKENS, Kind.SWEEP
+
+
 AUTHORITY, HARMLESS, ATA = Kind.AUTHORITY, Kind.HARMLESS, "associated-token"
+
+
 NESTED = w.meta(ACCOUNT, MINT, OUT, w.NATIVE, w.RENT, ME_KEY, w.TOKEN, signers=[ME_KEY])
+
+
 CASES: list[tuple[Instruction, Kind, str, Pubkey | None, int | None]] = [
     (w.transfer(ME_KEY, OUT, 7), LAMPORTS, "system/transfer", OUT, 7),
     (
@@ -184,74 +206,6 @@ def test_a_signer_that_only_receives_does_not_pay() -> None:
     assert intent.lamports_out_max(str(ME_KEY)) == 1
 
 
-# An extension's data is trusted as a whole or not at all: it has no exact shape here.
-EXACT = [case for case in CASES if "Extension" not in case[2] and "reallocate" not in case[2]]
-
-
-@pytest.mark.parametrize("case", EXACT, ids=lambda case: case[2])
-def test_a_byte_more_or_an_account_less_is_another_instruction(
-    case: tuple[Instruction, Kind, str, Pubkey | None, int | None],
-) -> None:
-    """Programs tolerate trailing data; this judge does not take it for the instruction it begins
-    with, nor what lacks accounts.
-    """
-    instruction, _, role, _, _ = case
-    program, data, metas = instruction.program_id, bytes(instruction.data), instruction.accounts
-    for wrong in (data + b"\7", data + bytes(30)):
-        assert role not in {effect[1] for effect in effects_of(Instruction(program, wrong, metas))}
-    assert effects_of(Instruction(program, data, []))[0][0] is Kind.UNDECODED
-
-
-@pytest.mark.parametrize(
-    "instruction",
-    [
-        Instruction(w.TOKEN, b"\xff" + bytes(20), w.meta(ACCOUNT, OUT, ME_KEY, signers=[ME_KEY])),
-        Instruction(w.TOKEN, b"\x2d", w.meta(ACCOUNT, OUT, ME_KEY, signers=[ME_KEY])),
-        w.system(13, Q("<QQ", 0, 0) + bytes(OUT), w.meta(ME_KEY, signers=[ME_KEY])),
-        Instruction(w.key(99).pubkey(), b"swap", w.meta(ME_KEY, signers=[ME_KEY])),
-        Instruction(w.BUDGET, b"\0" + bytes(8), []),
-    ],
-    ids=[
-        "p-token batch",
-        "unwrapLamports",
-        "createAccountAllowPrefund",
-        "unknown program",
-        "budget",
-    ],
-)
-def test_unknown_instructions_are_undecoded_effects(instruction: Instruction) -> None:
-    """What no table describes is an effect of its own kind, with every signer it could use."""
-    (effect,) = intent_of(instruction).effects
-    signers = {str(m.pubkey) for m in instruction.accounts if m.is_signer}
-    assert (effect.kind, set(effect.authorities)) == (Kind.UNDECODED, signers)
-
-
-@pytest.mark.parametrize("data", [b"\3" + AMOUNT, b"\x0c" + CHECKED, b"\x1a\1" + CHECKED + AMOUNT])
-def test_a_transfer_hook_is_never_lent_a_signature(data: bytes) -> None:
-    """Behind the authority of a Token-2022 transfer may stand what a hook needs, but no signer: the
-    mint's own program would be handed its signature, for its lamports too. The authority itself
-    may stand there again: Token-2022 does not pass its signature on.
-    """
-    stranger = STRANGER.pubkey()
-    checked = [MINT] if data[:1] != b"\3" else []
-    keys = [ACCOUNT, *checked, OUT, stranger, w.key(90).pubkey()]
-    for extra, kind in (([ME_KEY], Kind.UNDECODED), ([stranger], TOKENS), ([OUT], TOKENS)):
-        metas = w.meta(*keys, *extra, signers=[stranger, ME_KEY])
-        assert effects_of(Instruction(w.TOKEN_2022, data, metas))[0][0] is kind
-    metas = w.meta(*keys, ME_KEY, signers=[stranger, ME_KEY])  # the old program has no hooks
-    assert data[0] == 0x1A or effects_of(Instruction(w.TOKEN, data, metas))[0][0] is TOKENS
-
-
-def test_ata_must_be_the_derived_one() -> None:
-    """An ATA instruction whose account, token program or owner does not fit is undecoded."""
-    good = w.create_ata(ME_KEY, OUT, MINT)
-    for place, other in ((1, ACCOUNT), (2, ACCOUNT), (3, ACCOUNT), (5, w.SYSTEM), (5, w.MEMO)):
-        metas = list(good.accounts)
-        metas[place] = AccountMeta(other, is_signer=False, is_writable=True)
-        (effect,) = intent_of(Instruction(w.ATA, b"\1", metas)).effects
-        assert effect.kind is Kind.UNDECODED
-
-
 def test_every_transfer_of_a_transaction_counts() -> None:
     """Not only the first: the sum over all, the same again, and what hides between memos."""
     ixs = [w.transfer(ME_KEY, OUT, 2**40 + n) for n in range(3)]
@@ -270,43 +224,6 @@ def test_unknown_amounts_leave_no_bound() -> None:
     """Rent that only the chain knows makes the whole outflow unknown, not zero."""
     instruction = token(b"\x1d\7\0", ACCOUNT, ME_KEY, w.SYSTEM, program=w.TOKEN_2022)
     assert intent_of(instruction, w.transfer(ME_KEY, OUT, 5)).lamports_out_max(str(ME_KEY)) is None
-
-
-@pytest.mark.parametrize(
-    ("budget", "expected"),
-    [
-        ([], 0),
-        ([w.price(1_000_000), w.limit(300)], 300),
-        ([w.price(1), w.limit(1)], 1),  # rounded up
-        ([w.price(3), w.limit(1_000_000)], 3),
-        ([w.price(1_000_000)], 400_000),  # two instructions, 200,000 units each at most
-        ([w.price(1_000_000), w.limit(2**32 - 1)], 1_400_000),  # clamped by the runtime
-        ([w.price(2**64 - 1), w.limit(1_400_000)], (2**64 - 1) * 14 // 10),
-        ([w.price(5_000_000), w.price(1), w.limit(10), w.limit(1_000_000)], 5_000_000),
-    ],
-)
-def test_priority_fee_is_price_times_limit(budget: list[Instruction], expected: int) -> None:
-    """ceil(price * limit / 10^6), with the largest limit the runtime could assume, no overflow."""
-    intent = intent_of(*budget, w.transfer(ME_KEY, OUT, 1))
-    assert expected == intent.priority_fee_lamports
-
-
-def test_v1_pays_what_its_configuration_says() -> None:
-    """v1's fee is total lamports. A price in an instruction, which SIMD-0385 ignores and LiteSVM
-    charges, is counted on top.
-    """
-    pay = w.transfer(ME_KEY, OUT, 1)
-    assert intent_of(pay, version=1, priority_fee=123).priority_fee_lamports == 123
-    assert intent_of(pay, version=1).priority_fee_lamports == 0
-    ixs = [w.price(10**6), w.limit(1000), pay]
-    assert intent_of(*ixs, version=1, priority_fee=123).priority_fee_lamports == 1123
-
-
-def test_fees_are_the_fee_payers() -> None:
-    """Base fee of all signatures and priority fee are charged to the payer and to nobody else."""
-    intent = intent_of(w.price(10**6), w.limit(77), w.transfer(ME_KEY, OUT, 1))
-    assert intent.lamports_out_max(str(STRANGER.pubkey())) == 2 * 5000 + 77
-    assert intent.lamports_out_max(str(ME_KEY)) == 1
 
 
 def test_effects_read_as_one_line_each() -> None:

@@ -6,12 +6,9 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from solders.address_lookup_table_account import AddressLookupTableAccount
-from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
-from solders.message import MessageV0, to_bytes_versioned
-from solders.pubkey import Pubkey
+from solders.message import to_bytes_versioned
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
@@ -20,6 +17,8 @@ from tests.intent.examples import examples
 from tests.intent.world import key, price, transfer, wire
 
 ALICE, BOB, CAROL = key(1), key(2), key(3)
+
+
 VERSIONS = (-1, 0, 1)
 
 
@@ -239,76 +238,6 @@ def test_assemble_refuses_strangers_and_wrong_sizes() -> None:
         parsed.assemble({str(BOB.pubkey()): bytes(Signature.default())})
     with pytest.raises(ValueError, match="no slot"):
         parsed.assemble({str(ALICE.pubkey()): bytes(63)})
-
-
-def looked_up() -> tuple[bytes, Pubkey, list[Pubkey]]:
-    """A v0 transaction whose writable and read-only accounts come from a lookup table."""
-    table = key(77).pubkey()
-    entries = [key(200 + n).pubkey() for n in range(6)]
-    metas = [
-        AccountMeta(ALICE.pubkey(), is_signer=True, is_writable=True),
-        AccountMeta(entries[4], is_signer=False, is_writable=False),
-        AccountMeta(entries[2], is_signer=False, is_writable=True),
-        AccountMeta(entries[1], is_signer=False, is_writable=False),
-        AccountMeta(entries[5], is_signer=False, is_writable=True),
-    ]
-    lookup = AddressLookupTableAccount(table, entries)
-    instruction = Instruction(key(100).pubkey(), b"x", metas)
-    message = MessageV0.try_compile(ALICE.pubkey(), [instruction], [lookup], Hash.default())
-    return bytes(VersionedTransaction(message, [ALICE])), table, entries
-
-
-def test_lookup_tables_resolve_in_the_runtimes_order() -> None:
-    """With the table's content, the instruction sees the accounts it was built with: nothing
-    dropped, nothing shifted.
-    """
-    data, table, entries = looked_up()
-    names = {str(table): tuple(str(e) for e in entries)}
-    (instruction,) = parse_transaction(data, names).message.instructions
-    wanted = [ALICE.pubkey(), entries[4], entries[2], entries[1], entries[5]]
-    assert tuple(str(k) for k in wanted) == instruction.accounts
-    assert parse_transaction(data, names).message.unresolved_tables == ()
-
-
-def test_lookup_tables_without_content_stay_visible() -> None:
-    """Without the content every looked-up account is a name that is no address, and the table is
-    reported.
-    """
-    data, table, _ = looked_up()
-    message = parse_transaction(data).message
-    assert message.unresolved_tables == (str(table),)
-    (instruction,) = message.instructions
-    assert len(instruction.accounts) == 5
-    assert [a.startswith(f"lookup:{table}:") for a in instruction.accounts] == [False] + [True] * 4
-
-
-def test_lookup_index_past_the_table_is_refused() -> None:
-    """An index that the pinned content does not have points nowhere."""
-    data, table, entries = looked_up()
-    with pytest.raises(IntentRejected, match="no entry"):
-        parse_transaction(data, {str(table): tuple(str(e) for e in entries[:5])})
-
-
-def test_message_guard_sees_every_version_and_prefix() -> None:
-    """Each version's message is recognised, alone and with bytes behind it; so is a later version;
-    text, JSON and off-chain messages are not.
-    """
-    for version in VERSIONS:
-        message = parse_transaction(simple(version)).message_bytes
-        assert starts_like_a_message(message)
-        assert starts_like_a_message(message + b"and more")
-    assert starts_like_a_message(b"\x82 some later version")
-    for harmless in (b"", b"Sign in to example.com", b'{"a":1}', b"\xffsolana offchain\0", b"\0"):
-        assert not starts_like_a_message(harmless)
-    assert not starts_like_a_message("é is UTF-8".encode())
-    assert starts_like_a_message(bytes(100))  # no keys, no instructions: still a message
-
-
-def test_guard_is_wider_than_the_parser() -> None:
-    """A message that the strict parser refuses, for its header, is still no message to sign."""
-    message = bytearray(parse_transaction(simple(-1)).message_bytes)
-    message[1] = 9
-    assert starts_like_a_message(bytes(message))
 
 
 def test_price_is_an_instruction_like_any_other() -> None:

@@ -39,3 +39,8 @@ def filled(path: Path, count: int) -> None:
     log = open_log(path)
     log.append_many([{**EVENT, "number": number} for number in range(count)])
     log.close()
+
+
+def lines_of(path: Path) -> list[bytes]:
+    """The log's lines."""
+    return path.read_bytes().splitlines(keepends=True)
