@@ -44,13 +44,15 @@ class Client:
         self.admin = admin
         info = signer.GetSignerInfo(pb.GetSignerInfoRequest())
         self.key = SignerKey(info.box_public_key, info.boot_id)
+        self.skew_s = 0.0
+        """How far the client's clock is ahead of the signer's."""
 
     def seal(
         self, secret: str | bytes, rpc: str, *fields: str | int, purpose: Purpose = "password"
     ) -> bytes:
         """A secret sealed for one use in one request."""
         raw = secret.encode() if isinstance(secret, str) else secret
-        now_s = time.time()
+        now_s = time.time() + self.skew_s
         return seal(self.key, raw, purpose=purpose, rpc=rpc, fields=fields, now_s=now_s)
 
     def create_master(self, password: str, word_count: int = 24) -> pb.CreateMasterWalletRequest:
