@@ -5,14 +5,19 @@ truncated or contradictory answers are RpcError: never a wrong number and never 
 the solders package panic past `except Exception`, so they are not used on answers.)
 """
 
+from gateway.adapters.solana_rpc.budgets import Rates
+from gateway.adapters.solana_rpc.circuit import EndpointSnapshot
 from gateway.adapters.solana_rpc.client import SolanaRpc
 from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
-from gateway.adapters.solana_rpc.pool import ReadRetries, RpcPool, SingleEndpoint
+from gateway.adapters.solana_rpc.pool import EndpointPool, ReadRetries, RpcPool, SingleEndpoint
 from gateway.adapters.solana_rpc.transport import Endpoint, EndpointLimits
 
 __all__ = [
     "Endpoint",
     "EndpointLimits",
+    "EndpointPool",
+    "EndpointSnapshot",
+    "Rates",
     "ReadRetries",
     "RpcError",
     "RpcNodeError",

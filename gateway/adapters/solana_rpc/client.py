@@ -157,16 +157,18 @@ class SolanaRpc:
             "maxRetries": 0,
         }
         encoded = base64.b64encode(wire_bytes).decode()
+        expected = first_signature(wire_bytes)
+
+        def require_ours(answer: str) -> None:
+            if answer != expected:
+                raise ValueError("answered with the signature of something else")
+
         try:
-            answer = await self._pool.write("sendTransaction", [encoded, options], str)
+            return await self._pool.write("sendTransaction", [encoded, options], str, require_ours)
         except RpcNodeError as error:
             if error.is_passing:
                 raise
             raise TransactionRejectedError(error.message) from error
-        if answer != first_signature(wire_bytes):
-            name = ", ".join(self.describe().values())
-            raise RpcError(name, "malformed", "answered with the signature of something else")
-        return answer
 
     async def get_fee_for_message(self, message: bytes) -> int | None:
         """Returns what a message costs in lamports, None if its blockhash is too old."""

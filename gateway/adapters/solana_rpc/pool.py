@@ -1,20 +1,17 @@
-"""Which endpoint is asked, and how often: the seam where failover and rate budgets belong."""
+"""Which endpoint is asked, and how often: failover, budgets, and waits between tries."""
 
-import asyncio
 import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
+from gateway.adapters.solana_rpc.budgets import Rates
+from gateway.adapters.solana_rpc.circuit import EndpointSnapshot
+from gateway.adapters.solana_rpc.errors import RpcError
+from gateway.adapters.solana_rpc.member import Check, Member
 from gateway.adapters.solana_rpc.transport import Endpoint
-from gateway.adapters.solana_rpc.wire import (
-    NodeFault,
-    WireError,
-    decode_response,
-    encode_request,
-)
+from gateway.domain import deadline
 from gateway.domain.ports import Clock
 
 T = TypeVar("T")
@@ -24,7 +21,7 @@ T = TypeVar("T")
 class ReadRetries:
     """How often a read is tried, and how long to wait between: full jitter below a doubling cap.
 
-    `total_s` bounds a read with all its tries and waits.
+    A try asks every endpoint that may be asked. `total_s` bounds a read with its tries and waits.
     """
 
     attempts_max: int = 4
@@ -41,17 +38,31 @@ class RpcPool(Protocol):
         method: str,
         params: Sequence[object],
         result_type: type[T],
-        check: Callable[[T], None] | None = None,
+        check: Check[T] | None = None,
     ) -> T:
         """Calls a method that changes nothing; may repeat it, here or elsewhere."""
         ...
 
-    async def write(self, method: str, params: Sequence[object], result_type: type[T]) -> T:
-        """Calls a method once."""
+    async def write(
+        self,
+        method: str,
+        params: Sequence[object],
+        result_type: type[T],
+        check: Check[T] | None = None,
+    ) -> T:
+        """Calls a method once at most with each endpoint, with the same bytes."""
+        ...
+
+    def providers(self) -> Sequence["RpcPool"]:
+        """Returns each endpoint by itself, for what must not be taken from one alone."""
         ...
 
     def describe(self) -> Mapping[str, str]:
         """Returns what an operator may see."""
+        ...
+
+    def snapshot(self) -> Sequence[EndpointSnapshot]:
+        """Returns how each endpoint has done."""
         ...
 
     async def close(self) -> None:
@@ -59,8 +70,175 @@ class RpcPool(Protocol):
         ...
 
 
-class SingleEndpoint:
-    """RpcPool over one endpoint: reads are repeated with jitter, writes are not."""
+class _Cluster:
+    """The cluster that all endpoints must be of: a status from another would be a null."""
+
+    def __init__(self) -> None:
+        self._genesis_hash = ""
+
+    async def admit(self, member: Member, budget_s: float) -> None:
+        """Asks an endpoint for its cluster, once; raises RpcError if it is not that of the rest."""
+        if not member.genesis_hash:
+            member.genesis_hash = await member.call("getGenesisHash", [], str, None, budget_s)
+        self._genesis_hash = self._genesis_hash or member.genesis_hash
+        if member.genesis_hash != self._genesis_hash:
+            raise RpcError(member.name, "malformed", "serves another cluster than the others")
+
+
+class _Pool:
+    """RpcPool over endpoints in order of preference."""
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        cluster: _Cluster | None,
+        clock: Clock,
+        retries: ReadRetries,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._members = members
+        self._cluster = cluster
+        self._clock = clock
+        self._retries = retries
+        self._jitter = jitter
+
+    async def read(
+        self,
+        method: str,
+        params: Sequence[object],
+        result_type: type[T],
+        check: Check[T] | None = None,
+    ) -> T:
+        """Calls a method, elsewhere or again after a passing failure; raises the last RpcError."""
+        ends_at_s = self._ends_at_s()
+        delay_s_max = self._retries.first_delay_s
+        for attempt in itertools.count(1):
+            try:
+                return await self._round(method, params, result_type, check, ends_at_s)
+            except RpcError as error:
+                if attempt >= self._retries.attempts_max or not error.is_passing:
+                    raise
+                now_s = self._clock.monotonic_s()
+                delay_s = max(self._jitter() * delay_s_max, self._rests_s(now_s))
+                if now_s + delay_s >= ends_at_s:
+                    raise
+            await self._clock.sleep(delay_s)
+            delay_s_max = min(2 * delay_s_max, self._retries.delay_s_max)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    async def write(
+        self,
+        method: str,
+        params: Sequence[object],
+        result_type: type[T],
+        check: Check[T] | None = None,
+    ) -> T:
+        """Calls a method; raises RpcError.
+
+        A refusal is final. A failure that leaves open whether the call arrived sends the same bytes
+        to the next endpoint: a signed transaction lands once, however often it is sent.
+        """
+        return await self._round(method, params, result_type, check, self._ends_at_s(), once=True)
+
+    def _ends_at_s(self) -> float:
+        now_s = self._clock.monotonic_s()
+        return now_s + deadline.remaining_s(now_s, self._retries.total_s)
+
+    async def _round(
+        self,
+        method: str,
+        params: Sequence[object],
+        result_type: type[T],
+        check: Check[T] | None,
+        ends_at_s: float,
+        *,
+        once: bool = False,
+    ) -> T:
+        """Asks one endpoint after the other; with `once`, the first refusal ends it."""
+        failure: RpcError | None = None
+        for member in self._in_order(method):
+            remaining_s = ends_at_s - self._clock.monotonic_s()
+            if remaining_s <= 0:
+                break
+            try:
+                if self._cluster is not None:
+                    await self._cluster.admit(member, remaining_s)
+                return await member.call(method, params, result_type, check, remaining_s)
+            except RpcError as error:
+                if once and not error.is_passing:
+                    raise
+                # What may pass is worth another try, whatever the other endpoints say.
+                if failure is None or error.is_passing:
+                    failure = error
+        raise failure or RpcError(self._members[0].name, "timeout", "the caller's time is up")
+
+    def _in_order(self, method: str) -> list[Member]:
+        """Returns the endpoints that may be asked: healthy ones, then within budget, then ours.
+
+        Raises RpcError if each has asked to be left alone.
+        """
+        now_s = self._clock.monotonic_s()
+        awake = [member for member in self._members if not member.circuit.rests_s(now_s)]
+        if not awake:
+            name = self._members[0].name
+            raise RpcError(name, "rate_limited", "asked to be called less often")
+
+        def place(member: Member) -> tuple[bool, float]:
+            return member.circuit.is_open(now_s), member.budgets.wait_s(method, now_s)
+
+        return sorted(awake, key=place)
+
+    def _rests_s(self, now_s: float) -> float:
+        return min(member.circuit.rests_s(now_s) for member in self._members)
+
+    def providers(self) -> Sequence[RpcPool]:
+        """Returns each endpoint as a pool of its own, with the same budgets and circuit."""
+        return [
+            _Pool([member], self._cluster, self._clock, self._retries, self._jitter)
+            for member in self._members
+        ]
+
+    def describe(self) -> Mapping[str, str]:
+        """Returns each endpoint's host and whether it is asked before the others or after."""
+        return {found.name: found.state for found in self.snapshot()}
+
+    def snapshot(self) -> Sequence[EndpointSnapshot]:
+        """Returns how each endpoint has done."""
+        now_s = self._clock.monotonic_s()
+        return [member.circuit.snapshot(now_s) for member in self._members]
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        for member in self._members:
+            await member.close()
+
+
+class EndpointPool(_Pool):
+    """RpcPool over endpoints in order of preference.
+
+    A read goes to the first that may be asked and on to the next if that fails; when all have
+    failed it waits, with jitter, and tries again. A write goes on too, with identical bytes, and is
+    not tried again. An endpoint that asked for rest (Retry-After) is left alone until then.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        clock: Clock,
+        *,
+        retries: ReadRetries | None = None,
+        rates: Rates | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`jitter` returns a number in [0, 1). Each endpoint has the rates for itself."""
+        ids = itertools.count(1)
+        members = [Member(item, clock, rates or Rates(), ids) for item in endpoints]
+        cluster = _Cluster() if len(members) > 1 else None
+        super().__init__(members, cluster, clock, retries or ReadRetries(), jitter)
+
+
+class SingleEndpoint(EndpointPool):
+    """EndpointPool over one."""
 
     def __init__(
         self,
@@ -70,74 +248,5 @@ class SingleEndpoint:
         retries: ReadRetries | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`jitter` returns a number in [0, 1)."""
-        self._endpoint = endpoint
-        self._clock = clock
-        self._retries = retries or ReadRetries()
-        self._jitter = jitter
-        self._ids = itertools.count(1)
-
-    async def read(
-        self,
-        method: str,
-        params: Sequence[object],
-        result_type: type[T],
-        check: Callable[[T], None] | None = None,
-    ) -> T:
-        """Calls a method, again after a passing failure; raises the last RpcError."""
-        try:
-            async with asyncio.timeout(self._retries.total_s):
-                return await self._read(method, params, result_type, check)
-        except TimeoutError:
-            raise RpcError(self._endpoint.name, "timeout", "did not answer in time") from None
-
-    async def _read(
-        self,
-        method: str,
-        params: Sequence[object],
-        result_type: type[T],
-        check: Callable[[T], None] | None,
-    ) -> T:
-        delay_s_max = self._retries.first_delay_s
-        for attempt in itertools.count(1):
-            try:
-                return await self._call(method, params, result_type, check)
-            except RpcError as error:
-                if attempt >= self._retries.attempts_max or not error.is_passing:
-                    raise
-                delay_s = max(self._jitter() * delay_s_max, error.retry_after_s)
-            await self._clock.sleep(delay_s)
-            delay_s_max = min(2 * delay_s_max, self._retries.delay_s_max)
-        raise AssertionError("unreachable")  # pragma: no cover
-
-    async def write(self, method: str, params: Sequence[object], result_type: type[T]) -> T:
-        """Calls a method once; raises RpcError."""
-        return await self._call(method, params, result_type, None)
-
-    async def _call(
-        self,
-        method: str,
-        params: Sequence[object],
-        result_type: type[T],
-        check: Callable[[T], None] | None,
-    ) -> T:
-        request_id = next(self._ids)
-        body = await self._endpoint.post(encode_request(request_id, method, params))
-        try:
-            answer = decode_response(body, request_id, result_type)
-            if not isinstance(answer, NodeFault):
-                if check is not None:
-                    check(answer)
-                return answer
-        except ValueError as error:  # WireError is one
-            message = str(error) if isinstance(error, WireError) else f"contradiction: {error}"
-            raise RpcError(self._endpoint.name, "malformed", message) from None
-        raise RpcNodeError(self._endpoint.name, answer.code, answer.message)
-
-    def describe(self) -> Mapping[str, str]:
-        """Returns the host."""
-        return {"endpoint": self._endpoint.name}
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._endpoint.close()
+        """Takes what EndpointPool takes."""
+        super().__init__([endpoint], clock, retries=retries, jitter=jitter)

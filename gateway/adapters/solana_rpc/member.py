@@ -1,0 +1,87 @@
+"""One endpoint of a pool: its connection, its budgets, its health, and one call to it."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from gateway.adapters.solana_rpc.budgets import Budgets, Rates
+from gateway.adapters.solana_rpc.circuit import Circuit
+from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
+from gateway.adapters.solana_rpc.transport import Endpoint
+from gateway.adapters.solana_rpc.wire import (
+    NodeFault,
+    WireError,
+    decode_response,
+    encode_request,
+)
+from gateway.domain.ports import Clock
+
+T = TypeVar("T")
+Check = Callable[[T], object]
+
+
+class Member:
+    """Makes single calls to an endpoint and remembers how they went."""
+
+    def __init__(self, endpoint: Endpoint, clock: Clock, rates: Rates, ids: Iterator[int]) -> None:
+        self.name = endpoint.name
+        self.circuit = Circuit(endpoint.name)
+        self.budgets = Budgets(rates)
+        self.genesis_hash = ""
+        self._endpoint = endpoint
+        self._clock = clock
+        self._ids = ids
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._endpoint.close()
+
+    async def call(
+        self,
+        method: str,
+        params: Sequence[object],
+        result_type: type[T],
+        check: Check[T] | None,
+        seconds_max: float,
+    ) -> T:
+        """Calls once, within the budget and so many seconds; raises RpcError."""
+        wait_s = self.budgets.wait_s(method, self._clock.monotonic_s())
+        if wait_s >= seconds_max:
+            raise RpcError(self.name, "rate_limited", f"the budget of {method} is used up")
+        self.budgets.take(method, self._clock.monotonic_s())
+        if wait_s:
+            await self._clock.sleep(wait_s)
+        try:
+            async with asyncio.timeout(seconds_max - wait_s):
+                answer = await self._exchange(method, params, result_type, check)
+        except TimeoutError:
+            # The caller's patience, not the node's fault: the endpoint has a limit of its own.
+            raise RpcError(self.name, "timeout", "did not answer in time") from None
+        except RpcError as error:
+            if error.is_passing:
+                self.circuit.failed(error, self._clock.monotonic_s())
+            else:
+                self.circuit.succeeded()
+            raise
+        self.circuit.succeeded()
+        return answer
+
+    async def _exchange(
+        self,
+        method: str,
+        params: Sequence[object],
+        result_type: type[T],
+        check: Check[T] | None,
+    ) -> T:
+        request_id = next(self._ids)
+        body = await self._endpoint.post(encode_request(request_id, method, params))
+        try:
+            answer = decode_response(body, request_id, result_type)
+            if not isinstance(answer, NodeFault):
+                if check is not None:
+                    check(answer)
+                return answer
+        except ValueError as error:  # WireError is one
+            message = str(error) if isinstance(error, WireError) else f"contradiction: {error}"
+            raise RpcError(self.name, "malformed", message) from None
+        raise RpcNodeError(self.name, answer.code, answer.message)
