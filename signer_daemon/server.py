@@ -131,6 +131,7 @@ class Signer:
             clock,
             boot_id=boot_id,
             version=release,
+            stopping=self._stopping,
         )
         self._admin_service = AdminService(
             custody,

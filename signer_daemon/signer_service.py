@@ -32,14 +32,16 @@ class SignerService(SignerServiceServicer):
         *,
         boot_id: bytes,
         version: str,
+        stopping: threading.Event,
     ) -> None:
-        """Take what the calls need."""
+        """Take what the calls need; `stopping` ends the streams that would never end."""
         self._custody = custody
         self._pipeline = pipeline
         self._trail = trail
         self._clock = clock
         self._boot_id = boot_id
         self._version = version
+        self._stopping = stopping
         self._followers = threading.BoundedSemaphore(FOLLOWERS_MAX)
 
     def GetSignerInfo(
@@ -130,7 +132,7 @@ class SignerService(SignerServiceServicer):
         self, at: int, context: grpc.ServicerContext, *, follow: bool
     ) -> Iterator[pb.StreamAuditRecordsResponse]:
         log = self._trail.log
-        while context.is_active():
+        while context.is_active() and not (follow and self._stopping.is_set()):
             if records := log.read(at, AUDIT_CHUNK_RECORDS):
                 yield pb.StreamAuditRecordsResponse(records=records, first_sequence=at)
                 at += len(records)
