@@ -1,6 +1,7 @@
 """The real signer process, as the tests start, watch and end it."""
 
 import contextlib
+import ctypes
 import json
 import os
 import resource
@@ -9,7 +10,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from solward_client.devstack.servers import SIGNER_UID, let_signer_read
@@ -71,7 +73,8 @@ class SignerProcess:
         self.socket = home / "s" / "signer.sock"
         self.admin_socket = home / "a" / "admin.sock"
         self.audit_log = self.state / "audit.log"
-        self.policy = home / "policy.toml"
+        self.policy = home / "p" / "policy.toml"
+        self.policy.parent.mkdir()
         self.policy.write_text(POLICY.format(rate=rate))
         self.key_file, self.password_file = home / "key", home / "password"
         _write_private(self.key_file, encryption_key)
@@ -118,7 +121,7 @@ class SignerProcess:
             "PYTHONPATH": f"{ROOT}:{ROOT / 'clients' / 'python'}",
             **self.environment,
         }
-        if os.geteuid() == 0:
+        if os.geteuid() == 0 and self.policy.exists():
             let_signer_read(self.policy)
         command = [sys.executable, *self.launcher, *self.program, "--config", str(self.config)]
         with (self.home / "errors").open("ab") as errors:
@@ -168,8 +171,8 @@ class SignerProcess:
 
     def limit_files_to(self, size: int) -> None:
         """Let no file of it grow beyond `size` bytes: what a full disk does; -1 lifts it."""
-        _, hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, hard))
+        limit = (size, resource.RLIM_INFINITY)
+        _as_owner_of(self.socket, lambda: resource.prlimit(self.pid, resource.RLIMIT_FSIZE, limit))
 
     def kill(self) -> None:
         """End it without a warning."""
@@ -177,11 +180,16 @@ class SignerProcess:
             self._child.kill()
             self.wait()
 
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM)."""
+        assert self._child is not None
+        self._child.send_signal(signal.SIGTERM)
+
     def stop(self) -> int:
-        """Ask it to end (SIGTERM), and return its exit code."""
+        """Ask it to end and return its exit code."""
         if self._child is None:
             return 0
-        self._child.send_signal(signal.SIGTERM)
+        self.terminate()
         return self.wait()
 
     def wait(self) -> int:
@@ -228,6 +236,24 @@ def signer_process(
 def _write_private(path: Path, content: bytes) -> None:
     path.touch(0o600)
     path.write_bytes(content)
+
+
+def _as_owner_of(path: Path, action: Callable[[], object]) -> None:
+    """Do something as the user that a file belongs to: even root may not set another user's limits
+    where it has no CAP_SYS_RESOURCE. To the kernel the user is a matter of each thread.
+    """
+    numbers = {"x86_64": (119, 117), "aarch64": (149, 147)}[os.uname().machine]
+    owner = path.stat()
+
+    def become_and_do() -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        for number, who in zip(numbers, (owner.st_gid, owner.st_uid), strict=True):
+            if libc.syscall(number, who, who, who):
+                raise OSError(ctypes.get_errno(), "setresuid")
+        action()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(become_and_do).result()
 
 
 def _toml(values: Mapping[str, object]) -> str:
