@@ -118,6 +118,7 @@ class World:
     mint: Pubkey = field(default_factory=lambda: key(5).pubkey())
     mint_2022: Pubkey = field(default_factory=lambda: key(6).pubkey())
     nonce: Pubkey = field(default_factory=lambda: key(7).pubkey())
+    mint_fee: Pubkey = field(default_factory=lambda: key(9).pubkey())
     svm: LiteSVM = field(default_factory=LiteSVM)
 
     def __post_init__(self) -> None:
@@ -130,6 +131,7 @@ class World:
                 self._set(mint, SOL, bytes(state), program)
             for owner in (me, self.sibling.pubkey(), self.stranger.pubkey()):
                 self._set_token(owner, mint, program)
+        self._set_fee_mint(me)
         nonce_state = struct.pack("<II", 1, 1) + bytes(me) + bytes(Hash.new_unique())
         self._set(self.nonce, 3 * SOL, nonce_state + struct.pack("<Q", 5000), SYSTEM)
         self._set(self.seed_account, 3 * SOL, b"", SYSTEM)
@@ -158,6 +160,19 @@ class World:
 
     def _set(self, address: Pubkey, lamports: int, data: bytes, owner: Pubkey) -> None:
         self.svm.set_account(address, Account(lamports, data, owner))
+
+    def _set_fee_mint(self, me: Pubkey) -> None:
+        """A Token-2022 mint that keeps 1 % of each transfer, and accounts that can hold the fee."""
+        fee = struct.pack("<QQH", 0, 2**40, 100)
+        config = struct.pack("<HH", 1, 108) + bytes(me) * 2 + bytes(8) + fee * 2
+        state = bytes(Mint(me, 10**15, 6, is_initialized=True, freeze_authority=me))
+        self._set(self.mint_fee, SOL, state.ljust(165, b"\0") + b"\1" + config, TOKEN_2022)
+        for owner in (me, self.stranger.pubkey()):
+            account = TokenAccount(
+                self.mint_fee, owner, 5 * SOL, None, TokenAccountState.Initialized, None, 0, None
+            )
+            data = bytes(account) + b"\2" + struct.pack("<HHQ", 2, 8, 0)
+            self._set(ata(owner, self.mint_fee, TOKEN_2022), SOL // 100, data, TOKEN_2022)
 
     def _set_token(self, owner: Pubkey, mint: Pubkey, program: Pubkey) -> None:
         native = 2_039_280 if mint == NATIVE else None
