@@ -53,8 +53,8 @@ def test_a_derivation_that_is_hung_up_gives_its_pages_back(signer: SignerProcess
     """Callers who hang up in mid-stream, more often than there are locked pages, use nothing up."""
     with connected(signer) as client:
         master = client.signer.CreateMasterWallet(client.create_master(PASSWORD)).master
-        for _ in range(40):
-            stream = client.signer.DeriveWallets(client.derive(master, PASSWORD, 3000))
+        for _ in range(30):  # a derivation holds three pages, of 80
+            stream = client.signer.DeriveWallets(client.derive(master, PASSWORD, 2000))
             next(stream)
             stream.cancel()
     assert_usable(signer)
