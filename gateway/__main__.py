@@ -1,4 +1,4 @@
-"""`python -m gateway --config FILE [serve|migrate]`."""
+"""`python -m gateway --config FILE [serve | migrate | records export | records import FILE]`."""
 
 import argparse
 import asyncio
@@ -12,6 +12,7 @@ from gateway.adapters.postgres import migrate
 from gateway.app import Bound, StartError, serve
 from gateway.config import ConfigError, load
 from gateway.domain.errors import GatewayError
+from gateway.maintenance import commands as maintenance
 
 EXIT_FAILED = 1
 EXIT_BAD_CONFIG = 2
@@ -21,7 +22,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the gateway or its migrations; returns the exit code and says on stderr why not 0."""
     parser = argparse.ArgumentParser(prog="python -m gateway", description="The Solward gateway.")
     parser.add_argument("--config", type=Path, required=True, help="the TOML file")
-    parser.add_argument("command", nargs="?", choices=["serve", "migrate"], default="serve")
+    parser.set_defaults(command="serve")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("serve", help="serve until told to stop; what it does without a command")
+    commands.add_parser("migrate", help="bring the database's schema up to date")
+    maintenance.add(commands)
     options = parser.parse_args(arguments)
     try:
         config = load(options.config, os.environ)
@@ -31,11 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "migrate":
             _say({"migrated": asyncio.run(migrate(config.postgres.url))})
+        elif options.command == "records":
+            asyncio.run(maintenance.run(options, config))
         else:
             asyncio.run(serve(config, announce=_announce))
     except GatewayError as error:
         return _fail(error.message, EXIT_FAILED)
-    except StartError as error:
+    except (StartError, OSError) as error:
         return _fail(str(error), EXIT_FAILED)
     return 0
 

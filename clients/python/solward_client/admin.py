@@ -17,6 +17,7 @@ from solward.signer.v1.signer_service_pb2_grpc import SignerServiceStub
 from solward_client.calls import Caller
 from solward_client.channel import open_channel
 from solward_client.credentials import Sealer
+from solward_client.exports import Exports
 from solward_client.sealing import SignerKey, mnemonic_bytes
 
 
@@ -24,6 +25,7 @@ class Admin:
     """Administers the signer over admin.sock. Every method raises SolwardError.
 
     What comes out (a mnemonic) is sealed by the signer to a key made here for that one call.
+    `exports` has what takes sealed records: single secrets and vaults.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Admin:
         self._signer = SignerServiceStub(signer_channel)
         self._caller = Caller()
         self._sealer = Sealer(self.signer_key, now_s=now_s)
+        self.exports = Exports(self._stub, self._caller, self._sealer)
 
     @classmethod
     def connect(cls, admin_target: str, signer_target: str) -> Self:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from solward.gateway.v1.master_wallet_service_pb2 import MasterWallet
 from solward.gateway.v1.wallet_service_pb2 import Wallet
@@ -105,9 +106,23 @@ def read_token(path: str) -> bytes:
 
 def write_private(path: str, text: str) -> None:
     """Write a secret to a new file that only its owner can read. Raises UsageError if it exists."""
+    with private_file(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def private_file(path: str) -> Iterator[BinaryIO]:
+    """Make a new file that only its owner can read; none is left if the block fails.
+
+    Raises UsageError if it exists.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+    except BaseException:
+        Path(path).unlink(missing_ok=True)
+        raise

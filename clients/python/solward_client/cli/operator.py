@@ -2,10 +2,12 @@
 
 import sys
 
+from solward_client.cli import vault
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context, write_private
 from solward_client.cli.inputs import UsageError, refuse_shared_stdin, secret
 from solward_client.cli.plain import plain
+from solward_client.records import Records
 
 MEASURE_COLUMNS = ("name", "in_force", "detail")
 
@@ -23,6 +25,8 @@ def add(root: Group) -> None:
     imported = group.command("import-master", _import, "seal a mnemonic made elsewhere")
     imported.add_argument("--mnemonic-file", metavar="FILE", help="- for stdin; default: ask")
     imported.add_argument("--passphrase-file", metavar="FILE", help="its BIP39 passphrase")
+    vault.records_out(imported, required=False)
+    vault.add(group)
     reload = group.command("reload-policy", _reload, "read the policy file again")
     reload.add_argument("--shadow", action="store_true", help="the shadow policy, which only logs")
     freeze = group.command("freeze", _freeze, "stop signing for a wallet, a policy group or all")
@@ -81,6 +85,8 @@ def _import(context: Context) -> int:
         answer = admin.import_master(
             mnemonic, context.password(confirm=True), passphrase=passphrase
         )
+    if options.records_out is not None:
+        vault.write_records(options.records_out, Records([answer.master]), answer.key_group)
     context.output.record(answer)
     return 0
 
