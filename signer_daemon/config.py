@@ -3,11 +3,11 @@
 state_dir         = "/var/lib/solward"        # audit log and lock; 0700
 socket_dir        = "/run/solward/signer"     # signer.sock, 0660, for the gateway's group
 admin_socket_dir  = "/run/solward/admin"      # admin.sock, 0600, for the operator
-policy_file       = "/etc/solward/policy.toml"
+policy_file       = "/etc/solward/policy/policy.toml" # in a directory without secrets
 socket_group      = "solward-gateway"         # optional: who may reach signer.sock
 user              = "solward"                 # who to become; required when started as root
 group             = "solward"                 # optional: by default the user's own
-shadow_policy_file = "/etc/solward/next.toml" # optional: logged, not enforced
+shadow_policy_file = "/etc/solward/policy/next.toml" # optional: logged, not enforced
 
 [secrets]                                     # optional: see secrets_source
 encryption_key_file = "..."
@@ -125,7 +125,7 @@ def load(path: Path) -> Config:
     socket_group = raw.get("socket_group")
     if socket_group is not None and not isinstance(socket_group, str):
         raise ConfigError("socket_group: must be a string")
-    return Config(
+    config = Config(
         **{key: value for key, value in paths.items() if value is not None},
         socket_group=socket_group,
         user=_account(raw, "user"),
@@ -135,6 +135,17 @@ def load(path: Path) -> Config:
         export=_export(_table(raw, "export")),
         shadow_policy_file=_path(raw, "shadow_policy_file", ""),
     )
+    _keep_apart(config)
+    return config
+
+
+def _keep_apart(config: Config) -> None:
+    """Refuse secrets below a policy's directory: that stays readable to a signer that serves."""
+    for policy in (config.policy_file, config.shadow_policy_file):
+        for name in (f.name for f in fields(SecretFiles)):
+            secret: Path | None = getattr(config.secrets, name)
+            if policy and secret and secret.is_relative_to(policy.parent):
+                raise ConfigError(f"secrets.{name}: must not lie in the directory of a policy")
 
 
 def _table(raw: dict[str, Any], key: str) -> dict[str, Any]:

@@ -58,17 +58,20 @@ class Hardening:
 
     def begin(self) -> None:
         """No core dump, no ptrace or /proc/PID/mem by our own uid, no privileges gained by exec."""
-        with self._step("the basics"):
-            os.umask(0o077)
+        os.umask(0o077)
+        with self._step("no_core_dumps"):
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with self._step("not_dumpable"):
             prctl(_PR_SET_DUMPABLE, 0)
+        with self._step("no_new_privs"):
             prctl(_PR_SET_NO_NEW_PRIVS, 1)
-            # glibc loads it when a thread is ended from outside, and aborts if it cannot.
+        with suppress(OSError):
+            # glibc loads it when a thread is ended from outside, and aborts if it cannot by then.
             ctypes.CDLL("libgcc_s.so.1")
 
     def become(self, who: identity.Identity) -> None:
         """Change to an unprivileged uid and drop all capabilities."""
-        with self._step("an unprivileged identity"):
+        with self._step("own_uid"):
             identity.become(who)
             prctl(_PR_SET_DUMPABLE, 0)  # a change of uid may have set it again
 
@@ -104,7 +107,7 @@ class Hardening:
             if not self.insecure_dev:
                 raise HardeningError(f"{name} cannot be put in force: {error}") from error
             log.warning("INSECURE: %s is not in force: %s", name, error)
-            self.missing.append(name)
+            self.missing = list(dict.fromkeys([*self.missing, name]))
 
     def measures(self) -> list[Measure]:
         """Ask the kernel, not our memory of what was asked of it."""

@@ -52,7 +52,7 @@ class Guard:
     argument: int
     values: tuple[int, ...] = ()
     bits: int = 0
-    otherwise: int = KILL_PROCESS
+    otherwise: int | None = None  # as for a call that is not in the list
 
 
 def _guards(pid: int) -> dict[str, Guard]:
@@ -79,7 +79,7 @@ def program(machine: Machine, pid: int, default: int = KILL_PROCESS) -> bytes:
     for name, guard in _guards(pid).items():
         number = GUARDED[name][machine.column]
         if number is not None:
-            code += _guarded(number, guard)
+            code += _guarded(number, guard, default)
     answers = {name: (numbers, ALLOW) for name, numbers in ALLOWED.items()}
     answers |= {name: (numbers, _ERRNO | code) for name, (numbers, code) in ANSWERED.items()}
     for numbers, answer in answers.values():
@@ -89,8 +89,9 @@ def program(machine: Machine, pid: int, default: int = KILL_PROCESS) -> bytes:
     return b"".join([*code, _return(default)])
 
 
-def _guarded(number: int, guard: Guard) -> list[bytes]:
-    allowed, refused = _return(ALLOW), _return(guard.otherwise)
+def _guarded(number: int, guard: Guard, default: int) -> list[bytes]:
+    allowed = _return(ALLOW)
+    refused = _return(default if guard.otherwise is None else guard.otherwise)
     body = [_load(_DATA_ARGS + 8 * guard.argument)]
     for value in guard.values:
         body += [_test(_JEQ, value, 0, 1), allowed]

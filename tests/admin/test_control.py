@@ -141,7 +141,7 @@ def test_shadow_policy_is_logged_and_denies_nothing(
     signer: SignerProcess, client: Client, wallets: list[rp.WalletRecord]
 ) -> None:
     """A shadow policy that would deny leaves the signature alone and its rule in the record."""
-    shadow = signer.home / "next.toml"
+    shadow = signer.policy.with_name("next.toml")
     shadow.write_text(signer.policy.read_text())
     rewrite_policy(shadow, 8, **{"max = 5_000_000": "max = 1"})
     signer.stop()

@@ -44,7 +44,8 @@ class SignerProcess:
             else:
                 files[f"{name}_file"] = root / name
                 write_once(root / name, secret)
-        self.policy_file = root / "policy.toml"
+        self.policy_file = root / "policy" / "policy.toml"
+        self.policy_file.parent.mkdir()
         if policy is None:
             shutil.copyfile(POLICY, self.policy_file)
         else:
