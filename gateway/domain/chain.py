@@ -66,6 +66,31 @@ class SignatureReading:
 
 
 @dataclass(frozen=True, slots=True)
+class LapsedTransaction:
+    """A transaction that nobody saw land in time; it can only be in a slot after its blockhash's.
+
+    `blockhash_slot` is the context slot that its blockhash was read at.
+    """
+
+    signature: str
+    last_valid_block_height: int
+    blockhash_slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class LapseReading:
+    """What became of a lapsed transaction.
+
+    `is_absent` says that as many providers as are wanted have each proved that it never landed and
+    never will; only then may its payment be signed again. `doubt` is why it is not proved.
+    """
+
+    status: SignatureStatus | None
+    is_absent: bool
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PrioritizationFee:
     """The price that got transactions into a slot, in micro-lamports per compute unit."""
 
@@ -137,6 +162,10 @@ class Chain(Protocol):
         self, signatures: Sequence[str], *, search_history: bool
     ) -> SignatureReading:
         """Returns the statuses of up to 256 transactions."""
+        ...
+
+    async def get_lapsed_statuses(self, items: Sequence[LapsedTransaction]) -> list[LapseReading]:
+        """Returns what every provider together knows of up to 256 transactions."""
         ...
 
     async def send_transaction(self, wire: bytes, *, skip_preflight: bool) -> str:

@@ -223,6 +223,7 @@ class LiveAttempt:
     signature: str
     wire: bytes
     last_valid_block_height: int
+    blockhash_slot: int
     state: AttemptState
 
 

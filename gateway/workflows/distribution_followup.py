@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from gateway.domain.chain import Chain, SignatureStatus
+from gateway.domain.chain import Chain, LapsedTransaction, SignatureStatus
 from gateway.domain.confirmation import Sighting, is_past, judge
 from gateway.domain.errors import ChainUnavailableError, TransactionRejectedError
 from gateway.domain.plans import AttemptMove, LiveAttempt
@@ -75,20 +75,22 @@ class Followup:
     ) -> tuple[dict[str, SignatureStatus | None], set[str]]:
         """Returns statuses from the whole history, and for which of them a null can be believed.
 
-        Behind one URL may be several nodes. A null counts only from a node that had come at least
-        as far as the finalized slot that was read before: one that lags may not have the block yet.
+        A null counts only if as many providers as are wanted have proved it, each by itself.
         """
-        if not past:
-            return {}, set()
-        finalized_slot = await self.chain.get_slot("finalized")
         seen: dict[str, SignatureStatus | None] = {}
         covered: set[str] = set()
         for chunk in _chunks(past):
-            signatures = [item.signature for item in chunk]
-            reading = await self.chain.get_signature_statuses(signatures, search_history=True)
-            seen.update(zip(signatures, reading.statuses, strict=True))
-            if reading.context_slot >= finalized_slot:
-                covered.update(signatures)
+            lapsed = [
+                LapsedTransaction(item.signature, item.last_valid_block_height, item.blockhash_slot)
+                for item in chunk
+            ]
+            for item, reading in zip(
+                chunk, await self.chain.get_lapsed_statuses(lapsed), strict=True
+            ):
+                seen[item.signature] = reading.status
+                if reading.is_absent:
+                    covered.add(item.signature)
+                self.last_error = reading.doubt or self.last_error
         return seen, covered
 
     async def _statuses(

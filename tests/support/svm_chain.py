@@ -75,6 +75,8 @@ class SvmChain:
     # While True, transactions that are sent wait; `release` lands those that have not expired.
     hold: bool = False
     height: int = 200
+    # What a node that was started anew says it begins at; it still answers from `landed`.
+    first_available_slot: int = 0
     landed: dict[Signature, Landed] = field(default_factory=dict)
     waiting: list[VersionedTransaction] = field(default_factory=list)
     svm: LiteSVM = field(init=False)

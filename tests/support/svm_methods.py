@@ -53,6 +53,7 @@ class Methods:
             "getGenesisHash": lambda _: str(Hash.default()),
             "getSlot": lambda params: self._slot(_commitment(params, 0)),
             "getBlockHeight": lambda params: chain.height_at(_commitment(params, 0)),
+            "getFirstAvailableBlock": lambda _: chain.first_available_slot,
             "getLatestBlockhash": self._latest_blockhash,
             "isBlockhashValid": lambda params: self._in_context(
                 chain.is_blockhash_valid(Hash.from_string(params[0])), params

@@ -7,6 +7,7 @@ from typing import Final, cast
 
 from gateway.adapters.solana_rpc import wire
 from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError, shorten
+from gateway.adapters.solana_rpc.lapses import read_lapsed
 from gateway.adapters.solana_rpc.pool import RpcPool
 from gateway.domain.addresses import encode_base58
 from gateway.domain.chain import (
@@ -16,6 +17,8 @@ from gateway.domain.chain import (
     Blockhash,
     Commitment,
     LandedTransaction,
+    LapsedTransaction,
+    LapseReading,
     PrioritizationFee,
     SignatureReading,
     SignatureStatus,
@@ -31,8 +34,10 @@ _MAX_TRANSACTION_VERSION: Final = 1
 class SolanaRpc:
     """Typed calls over a pool of endpoints. Errors are RpcError, which is ChainUnavailableError."""
 
-    def __init__(self, pool: RpcPool) -> None:
+    def __init__(self, pool: RpcPool, *, lapse_providers_min: int = 1) -> None:
+        """`lapse_providers_min` is how many must agree before a transaction counts as lapsed."""
         self._pool = pool
+        self._lapse_providers_min = lapse_providers_min
 
     async def close(self) -> None:
         """Closes the pool."""
@@ -143,6 +148,16 @@ class SolanaRpc:
             for found in answer.value
         ]
         return SignatureReading(answer.context.slot, statuses)
+
+    async def get_lapsed_statuses(self, items: Sequence[LapsedTransaction]) -> list[LapseReading]:
+        """Asks every endpoint by itself about up to 256 transactions; see the module lapses."""
+        _require_at_most(items, SIGNATURES_PER_CALL_MAX)
+        providers = [SolanaRpc(pool) for pool in self._pool.providers()]
+        return await read_lapsed(providers, items, self._lapse_providers_min)
+
+    async def get_first_available_slot(self) -> int:
+        """Returns the first slot of which the node still has the block."""
+        return await self._integer("getFirstAvailableBlock", [])
 
     async def send_transaction(self, wire_bytes: bytes, *, skip_preflight: bool) -> str:
         """Sends signed bytes once, without the node's own retries; returns the signature.

@@ -1,0 +1,103 @@
+"""Whether a transaction can still land, or has: what several providers, each by itself, know of it.
+
+A provider proves that a transaction never landed if all of this comes from itself, in this order:
+its finalized height is past the transaction's last valid one; its history reaches back to where the
+transaction could first have landed; it finds no status in that history, at a slot that is not
+behind its own finalized one. One that fell back, or forgot, proves nothing.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from gateway.adapters.solana_rpc.errors import RpcError
+from gateway.domain.chain import (
+    Commitment,
+    LapsedTransaction,
+    LapseReading,
+    SignatureReading,
+    SignatureStatus,
+)
+
+_RANKS: Final = {"processed": 0, "confirmed": 1, "finalized": 2}
+
+
+class Provider(Protocol):
+    """The calls that are asked of one endpoint."""
+
+    async def get_block_height(self, commitment: Commitment = "finalized") -> int:
+        """Returns the block height."""
+        ...
+
+    async def get_slot(self, commitment: Commitment = "confirmed") -> int:
+        """Returns the slot."""
+        ...
+
+    async def get_first_available_slot(self) -> int:
+        """Returns the first slot of the node's history."""
+        ...
+
+    async def get_signature_statuses(
+        self, signatures: Sequence[str], *, search_history: bool
+    ) -> SignatureReading:
+        """Returns statuses."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Testimony:
+    """What one provider says of each transaction: its status, or why its silence proves nothing."""
+
+    statuses: Sequence[SignatureStatus | None]
+    objections: Sequence[str]
+
+
+async def read_lapsed(
+    providers: Sequence[Provider], items: Sequence[LapsedTransaction], providers_min: int
+) -> list[LapseReading]:
+    """Asks every provider about up to 256 transactions; raises RpcError if none of them answers."""
+    answers = await asyncio.gather(*(_ask(provider, items) for provider in providers))
+    heard = [answer for answer in answers if isinstance(answer, _Testimony)]
+    if not heard:
+        raise next(answer for answer in answers if isinstance(answer, RpcError))
+    return [_weigh(heard, place, providers_min) for place in range(len(items))]
+
+
+async def _ask(provider: Provider, items: Sequence[LapsedTransaction]) -> _Testimony | RpcError:
+    try:
+        height = await provider.get_block_height("finalized")
+        first_slot = await provider.get_first_available_slot()
+        slot = await provider.get_slot("finalized")
+        signatures = [item.signature for item in items]
+        reading = await provider.get_signature_statuses(signatures, search_history=True)
+    except RpcError as error:
+        return error
+    objections = []
+    for item in items:
+        objection = ""
+        if height <= item.last_valid_block_height:
+            objection = "the transaction may still land"
+        elif first_slot > item.blockhash_slot:
+            objection = "the node's history begins after the transaction was signed"
+        elif reading.context_slot < slot:
+            objection = "the node fell behind while it was asked"
+        objections.append(objection)
+    return _Testimony(reading.statuses, objections)
+
+
+def _weigh(heard: Sequence[_Testimony], place: int, providers_min: int) -> LapseReading:
+    found = [status for one in heard if (status := one.statuses[place]) is not None]
+    if found:
+        best = max(found, key=lambda status: _RANKS[status.confirmation])
+        ends = {status.error for status in found if status.confirmation == "finalized"}
+        if len(ends) > 1:
+            return LapseReading(None, is_absent=False, doubt="providers contradict each other")
+        return LapseReading(best, is_absent=False)
+    objections = [one.objections[place] for one in heard]
+    proofs = sum(1 for objection in objections if not objection)
+    if proofs >= providers_min:
+        return LapseReading(None, is_absent=True)
+    reason = next(filter(None, objections), "the others did not answer")
+    doubt = f"{proofs} of {providers_min} providers prove that it never landed: {reason}"
+    return LapseReading(None, is_absent=False, doubt=doubt)

@@ -1,0 +1,171 @@
+"""When a transaction counts as never landed: what nodes must prove, each by itself."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from gateway.adapters.postgres import Database
+from gateway.adapters.solana_rpc import Endpoint, EndpointPool, RpcError, SolanaRpc
+from gateway.domain.chain import LapsedTransaction, LapseReading, SignatureStatus
+from gateway.domain.states import BatchState, DistributionState
+from tests.distribution.support import Desk, open_desk
+from tests.solana_rpc.support import FakeNode, ManualClock, in_context, result
+from tests.support.fixtures import MakeSvmRpc
+from tests.support.svm_chain import SvmChain
+
+SIGNATURE = "5" * 88
+LAPSED = LapsedTransaction(SIGNATURE, last_valid_block_height=350, blockhash_slot=1_200)
+FINALIZED = {"slot": 1_201, "err": None, "confirmationStatus": "finalized"}
+
+
+def provider(
+    *, height: int = 351, first: int = 1_200, slot: int = 1_400, seen: object = None,
+    context_slot: int = 1_400,
+) -> FakeNode:  # fmt: skip
+    """A node that proves absence, unless told otherwise."""
+    answers: dict[str, object] = {
+        "getGenesisHash": "G" * 32,
+        "getBlockHeight": height,
+        "getFirstAvailableBlock": first,
+        "getSlot": slot,
+        "getSignatureStatuses": in_context([seen], context_slot),
+    }
+    return FakeNode(lambda i, method, _: result(i, answers[method]))
+
+
+def dead() -> FakeNode:
+    """A node that does not answer."""
+    return FakeNode(lambda _i, _m, _p: httpx.Response(503))
+
+
+async def ask(*nodes: FakeNode, providers_min: int = 1) -> LapseReading:
+    """What these nodes together say of LAPSED."""
+    endpoints = [
+        Endpoint(f"http://n{place}", transport=httpx.MockTransport(one.handle))
+        for place, one in enumerate(nodes)
+    ]
+    pool = EndpointPool(endpoints, ManualClock(), jitter=lambda: 0.5)
+    rpc = SolanaRpc(pool, lapse_providers_min=providers_min)
+    return (await rpc.get_lapsed_statuses([LAPSED]))[0]
+
+
+async def test_one_node_proves_absence() -> None:
+    """Past height, a history that reaches back and a null at a fresh slot: it never landed."""
+    one = provider()
+    assert LapseReading(None, is_absent=True) == await ask(one)
+    order = [method for method, _ in one.requests]
+    assert order.index("getBlockHeight") < order.index("getSignatureStatuses")
+
+
+@pytest.mark.parametrize(
+    ("node", "doubt"),
+    [
+        (provider(height=350), "may still land"),
+        (provider(first=1_201), "history begins after"),
+        (provider(context_slot=1_399), "fell behind"),
+    ],
+)
+async def test_a_null_that_proves_nothing(node: FakeNode, doubt: str) -> None:
+    """A node that is not past it, has forgotten, or fell behind leaves the transaction in doubt."""
+    reading = await ask(node)
+    assert not reading.is_absent
+    assert doubt in reading.doubt
+
+
+async def test_two_providers_must_agree_where_two_are_wanted() -> None:
+    """One proof of two is doubt, whether the other is dead or objects; two proofs are proof."""
+    for other in (dead(), provider(first=9_999)):
+        reading = await ask(provider(), other, providers_min=2)
+        assert not reading.is_absent
+        assert "1 of 2" in reading.doubt
+    assert (await ask(provider(), provider(), providers_min=2)).is_absent
+
+
+async def test_one_sighting_outweighs_all_nulls() -> None:
+    """If one of three nodes knows the transaction, it landed, whatever the others forgot."""
+    reading = await ask(provider(), provider(), provider(seen=FINALIZED), providers_min=2)
+    assert LapseReading(SignatureStatus(1_201, "finalized", ""), is_absent=False) == reading
+
+
+async def test_contradicting_sightings_decide_nothing() -> None:
+    """Finalized here and finally failed there: neither paid nor to be paid again."""
+    reading = await ask(provider(seen=FINALIZED), provider(seen={**FINALIZED, "err": "x"}))
+    assert (None, False) == (reading.status, reading.is_absent)
+    assert "contradict" in reading.doubt
+
+
+async def test_without_any_answer_it_is_an_error() -> None:
+    """If nobody answers there is no reading to act upon."""
+    with pytest.raises(RpcError):
+        await ask(dead(), dead())
+
+
+@pytest_asyncio.fixture
+async def desk(database_url: str, make_svm_rpc: MakeSvmRpc) -> AsyncIterator[Desk]:
+    """A distribution desk on a scripted node."""
+    database = await Database.open(database_url)
+    opened = await open_desk(database, make_svm_rpc())
+    yield opened
+    await opened.close()
+    await database.close()
+
+
+async def test_a_node_that_forgets_makes_nobody_pay_twice(desk: Desk) -> None:
+    """A node restarted from a snapshot denies a payment that landed: parked, not signed again."""
+
+    def forget() -> None:
+        if desk.chain.landed:
+            desk.chain.landed.clear()
+            desk.chain.first_available_slot = desk.chain.slot
+            desk.chain.expire_blockhashes()
+
+    desk.clock.during_sleep = forget
+    done = await desk.executed(20, 10**9)
+    assert DistributionState.PARKED is done.state
+    assert {BatchState.UNKNOWN: 20} == done.tally.transfers
+    assert 1 == len(desk.signer.items)
+    assert [planned for planned, _ in await desk.paid(done)] == [
+        held for _, held in await desk.paid(done)
+    ]
+
+
+async def test_a_second_node_remembers_what_the_first_forgot(
+    database_url: str, make_svm_rpc: MakeSvmRpc
+) -> None:
+    """With two nodes the payment is found finalized at the other one; nothing is signed again."""
+    database = await Database.open(database_url)
+    remembers = make_svm_rpc()
+    forgets = make_svm_rpc(ForgetfulChain(remembers.chain))
+    desk = await open_desk(database, remembers)
+    endpoints = [Endpoint(forgets.url), Endpoint(remembers.url)]
+    pool = EndpointPool(endpoints, desk.clock, jitter=lambda: 0.5)
+    desk.engine._chain = SolanaRpc(pool, lapse_providers_min=2)
+
+    def lapse() -> None:
+        if desk.chain.landed and desk.chain.height < 300:
+            desk.chain.expire_blockhashes()
+
+    desk.clock.during_sleep = lapse
+    done = await desk.executed(20, 10**9)
+    assert DistributionState.COMPLETED is done.state
+    assert 1 == len(desk.signer.items)
+    await desk.engine._chain.close()
+    await desk.close()
+    await database.close()
+
+
+class ForgetfulChain(SvmChain):
+    """The same chain, seen by a node that knows of no transaction at all."""
+
+    def __init__(self, real: SvmChain) -> None:
+        """Look through to the real chain for time and accounts."""
+        super().__init__()
+        self.svm = real.svm
+        self._real = real
+
+    def height_at(self, commitment: str) -> int:
+        """Return the real chain's height."""
+        self.height = self._real.height
+        return super().height_at(commitment)

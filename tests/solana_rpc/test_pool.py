@@ -1,0 +1,197 @@
+"""Several endpoints: which is asked, when, and what an operator sees of them."""
+
+import asyncio
+import time
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.adapters.solana_rpc import Endpoint, EndpointPool, Rates, RpcError, SolanaRpc
+from gateway.adapters.solana_rpc.budgets import Budget
+from gateway.clock import SystemClock
+from gateway.domain import deadline
+from gateway.domain.errors import TransactionRejectedError
+from gateway.domain.ports import Clock
+from tests.solana_rpc.support import FakeNode, ManualClock, Reply, result
+from tests.solana_rpc.test_client import signed
+
+GENESIS = "G" * 32
+
+
+def node(reply: Reply, genesis: str = GENESIS) -> FakeNode:
+    """A node of a cluster."""
+    return FakeNode(lambda i, m, p: result(i, genesis) if m == "getGenesisHash" else reply(i, m, p))
+
+
+def failing(status: int = 503, headers: dict[str, str] | None = None) -> FakeNode:
+    """A node that answers nothing but an HTTP error."""
+    return node(lambda _i, _m, _p: httpx.Response(status, headers=headers))
+
+
+def pool_of(
+    *nodes: FakeNode, clock: Clock | None = None, rates: Rates | None = None
+) -> EndpointPool:
+    """A pool over nodes in this order; jitter is one half."""
+    endpoints = [
+        Endpoint(f"https://n{place}/key", transport=httpx.MockTransport(one.handle))
+        for place, one in enumerate(nodes)
+    ]
+    return EndpointPool(endpoints, clock or ManualClock(), rates=rates, jitter=lambda: 0.5)
+
+
+def calls(one: FakeNode) -> int:
+    """How many calls a node got, but for the question which cluster it is of."""
+    return sum(1 for method, _ in one.requests if method != "getGenesisHash")
+
+
+async def test_a_read_fails_over_at_once() -> None:
+    """The second endpoint answers in the first one's place, without a wait."""
+    clock, down, good = ManualClock(), failing(), node(lambda i, _m, _p: result(i, 5))
+    assert 5 == await SolanaRpc(pool_of(down, good, clock=clock)).get_slot()
+    assert (1, 1, []) == (calls(down), calls(good), clock.naps)
+
+
+async def test_any_failure_of_one_endpoint_is_mended_by_another() -> None:
+    """Whatever a node answers that is no slot, the next one is asked."""
+    bad: list[httpx.Response] = [
+        httpx.Response(200, text="<html>"),
+        httpx.Response(200, json={"jsonrpc": "2.0", "id": 0, "result": 5}),
+        httpx.Response(200, json=[]),
+        httpx.Response(302),
+        httpx.Response(429),
+    ]
+    for answer in bad:
+        lying = node(lambda _i, _m, _p, answer=answer: answer)  # type: ignore[misc]  # default binds
+        good = node(lambda i, _m, _p: result(i, 6))
+        assert 6 == await SolanaRpc(pool_of(lying, good)).get_slot()
+
+
+async def test_three_failures_put_an_endpoint_last_and_time_brings_it_back() -> None:
+    """An open circuit costs no call; when its time is over the endpoint is tried, and closes."""
+    healthy = False
+    clock = ManualClock()
+    first = node(lambda i, _m, _p: result(i, 1) if healthy else httpx.Response(503))
+    second = node(lambda i, _m, _p: result(i, 2))
+    pool = pool_of(first, second, clock=clock)
+    rpc = SolanaRpc(pool)
+    for _ in range(5):
+        assert 2 == await rpc.get_slot()
+    assert 3 == calls(first)
+    snapshot = pool.snapshot()
+    assert ("open", {"http": 3}) == (snapshot[0].state, snapshot[0].failures)
+    assert {"n0": "open", "n1": "closed"} == rpc.describe()
+    assert "key" not in snapshot[0].last_error
+
+    healthy = True
+    await clock.sleep(1.1)
+    assert 1 == await rpc.get_slot()
+    assert {"n0": "closed", "n1": "closed"} == rpc.describe()
+
+
+async def test_the_last_endpoint_is_tried_even_with_its_circuit_open() -> None:
+    """If no other answers, an open circuit keeps nobody from an answer."""
+    healthy = False
+    pool = pool_of(node(lambda i, _m, _p: result(i, 1) if healthy else httpx.Response(503)))
+    with pytest.raises(RpcError):
+        await SolanaRpc(pool).get_slot()
+    assert "open" == pool.snapshot()[0].state
+    healthy = True
+    assert 1 == await SolanaRpc(pool).get_slot()
+
+
+async def test_who_asked_for_rest_is_left_alone() -> None:
+    """Until its Retry-After is over an endpoint gets no call, not even as the last one."""
+    clock, busy = ManualClock(), failing(429, {"Retry-After": "9"})
+    good = node(lambda i, _m, _p: result(i, 5))
+    rpc = SolanaRpc(pool_of(busy, good, clock=clock))
+    for _ in range(4):
+        await rpc.get_slot()
+    assert (1, []) == (calls(busy), clock.naps)
+
+    alone = SolanaRpc(pool_of(failing(429, {"Retry-After": "9"}), clock=clock))
+    with pytest.raises(RpcError, match="less often"):
+        await alone.get_slot()
+    # Three tries and two rests of nine seconds: the third would end after the read's 20 s.
+    assert [9.0, 9.0] == clock.naps
+
+
+async def test_an_endpoint_of_another_cluster_is_never_believed() -> None:
+    """A node with another genesis hash gets no other question: its nulls would mean nothing."""
+    here, elsewhere = failing(), node(lambda i, _m, _p: result(i, 5), "F" * 32)
+    with pytest.raises(RpcError):
+        await SolanaRpc(pool_of(here, elsewhere)).get_slot()
+    assert 0 == calls(elsewhere)
+
+
+async def test_sends_go_on_with_the_same_bytes_and_end_at_a_refusal() -> None:
+    """A lost answer sends identical bytes to the next endpoint, once; a refusal is final."""
+    transaction = signed("legacy")
+    lost = failing()
+    good = node(lambda i, _m, _p: result(i, str(transaction.signatures[0])))
+    rpc = SolanaRpc(pool_of(lost, good))
+    await rpc.send_transaction(bytes(transaction), skip_preflight=True)
+    assert (1, 1) == (calls(lost), calls(good))
+    assert lost.requests[-1] == good.requests[-1]
+
+    fault = {"code": -32002, "message": "refused"}
+    refuses = node(lambda i, _m, _p: httpx.Response(200, json={"jsonrpc": "2.0", "id": i,
+                   "error": fault}))  # fmt: skip
+    spare = node(lambda i, _m, _p: result(i, ""))
+    with pytest.raises(TransactionRejectedError):
+        await SolanaRpc(pool_of(refuses, spare)).send_transaction(
+            bytes(transaction), skip_preflight=False
+        )
+    assert 0 == calls(spare)
+
+
+async def test_budgets_make_calls_wait_or_go_elsewhere() -> None:
+    """Of 5 calls at 2 a second two go at once and three wait; a second endpoint takes overflow."""
+    clock, one = ManualClock(), node(lambda i, _m, _p: result(i, 5))
+    rates = Rates(by_method={"getSlot": 2})
+    rpc = SolanaRpc(pool_of(one, clock=clock, rates=rates))
+    for _ in range(5):
+        await rpc.get_slot()
+    await rpc.get_block_height()
+    assert [0.5, 0.5, 0.5] == clock.naps
+
+    first, second = (node(lambda i, _m, _p: result(i, 5)) for _ in range(2))
+    clock = ManualClock()
+    both = SolanaRpc(pool_of(first, second, clock=clock, rates=rates))
+    for _ in range(4):
+        await both.get_slot()
+    assert (2, 2, []) == (calls(first), calls(second), clock.naps)
+
+
+@given(st.lists(st.floats(0, 3), max_size=60), st.integers(1, 20))
+def test_a_budget_keeps_its_rate(pauses: list[float], rate: int) -> None:
+    """However calls come, any second's window holds at most two seconds' worth of them."""
+    budget, now, made = Budget(rate), 0.0, []
+    for pause in pauses:
+        now += pause / 10
+        wait = budget.wait_s(now)
+        budget.take(now)
+        made.append(now + wait)
+    for start in made:
+        assert sum(1 for at in made if start <= at < start + 0.999) <= 2 * rate
+
+
+async def test_a_deadline_bounds_a_read() -> None:
+    """With 0.2 s left a stalled node costs no more than that, and no retry is begun."""
+    stalled = asyncio.Event()
+
+    class Stalls(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await stalled.wait()
+            raise AssertionError(request.method)
+
+    pool = EndpointPool([Endpoint("http://node", transport=Stalls())], SystemClock())
+    started = time.monotonic()
+    with deadline.within(0.2, started), pytest.raises(RpcError, match="in time"):
+        await SolanaRpc(pool).get_slot()
+    assert time.monotonic() - started < 1
+    with deadline.within(-1, started), pytest.raises(RpcError, match="time is up"):
+        await SolanaRpc(pool).get_slot()
+    # The caller's haste is not held against the node.
+    assert "closed" == pool.snapshot()[0].state
