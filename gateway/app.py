@@ -20,7 +20,7 @@ from gateway import sockets
 from gateway.adapters.postgres import Database, PoolConfig, check_applied
 from gateway.adapters.postgres.usage import PostgresUsage
 from gateway.adapters.signer import SignerClient
-from gateway.adapters.solana_rpc import Endpoint, EndpointLimits, SingleEndpoint, SolanaRpc
+from gateway.adapters.solana_rpc import Endpoint, EndpointLimits, EndpointPool, Rates, SolanaRpc
 from gateway.adapters.solana_tx import SoldersTransactions
 from gateway.api.audit import AuditService
 from gateway.api.balances import BalanceService
@@ -31,7 +31,7 @@ from gateway.api.signing import SigningService
 from gateway.api.wallets import WalletService
 from gateway.clock import SystemClock
 from gateway.config import Config, Listen, TlsFiles
-from gateway.readiness import CHAIN, DATABASE, NEEDS, SIGNER, Probe, Readiness
+from gateway.readiness import CHAIN, DATABASE, NEEDS, RPC_HEALTH, SIGNER, Probe, Readiness
 from gateway.workflows.balances import BalanceWorkflows
 from gateway.workflows.derivation import Derivation
 from gateway.workflows.distribution import DistributionWorkflows
@@ -118,7 +118,13 @@ async def open_adapters(config: Config) -> AsyncIterator[Adapters]:
             config.signer_socket, clock, seal_plaintext=config.seal_plaintext_secrets
         )
         stack.push_async_callback(signer.close)
-        chain = SolanaRpc(SingleEndpoint(Endpoint(config.solana.rpc_url, limits), clock))
+        solana = config.solana
+        rates = Rates(solana.requests_per_second_max, solana.method_requests_per_second_max)
+        endpoints = [Endpoint(url, limits) for url in solana.rpc_urls]
+        chain = SolanaRpc(
+            EndpointPool(endpoints, clock, rates=rates),
+            lapse_providers_min=solana.expiry_providers_min or min(2, len(endpoints)),
+        )
         stack.push_async_callback(chain.close)
         yield Adapters(clock, database, signer, chain)
 
@@ -182,7 +188,11 @@ async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
         stack.push_async_callback(workers.close)
         health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
-        names = [*filter(None, NEEDS), "solward.gateway.v1.AuditService", "grpc.health.v1.Health"]
+        names = [
+            *filter(None, {*NEEDS} - {RPC_HEALTH}),
+            "solward.gateway.v1.AuditService",
+            "grpc.health.v1.Health",
+        ]
         reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
         readiness = Readiness(health, adapters.clock, probes(config, adapters))
         await readiness.start()

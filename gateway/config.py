@@ -17,8 +17,14 @@
 
     [solana]
     rpc_url = "http://127.0.0.1:8899"       # the environment's SOLANA_RPC_URL wins
-    requests_concurrent_max = 8
+    rpc_urls_more = []                      # of the same cluster, asked if the first fails
+    requests_concurrent_max = 8             # to each endpoint, as are the next three
     request_timeout_ms = 10000
+    requests_per_second_max = 0             # 0: without limit
+    method_requests_per_second_max = {}     # such as { getSignaturesForAddress = 4 }
+    expiry_providers_min = 2                # endpoints that must agree that a transaction never
+                                            # landed before it is paid again; default: 2 if there
+                                            # are two, otherwise 1
 
     [sealing]
     seal_plaintext_secrets = false          # true: passwords may come in clear and are sealed here
@@ -37,14 +43,24 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+from gateway.config_table import ConfigError, Table, read_url
 
 DATABASE_URL_VARIABLE: Final = "DATABASE_URL"
 RPC_URL_VARIABLE: Final = "SOLANA_RPC_URL"
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used. The message names the key and is safe to print."""
+__all__ = [
+    "DATABASE_URL_VARIABLE",
+    "RPC_URL_VARIABLE",
+    "Config",
+    "ConfigError",
+    "Limits",
+    "Listen",
+    "Postgres",
+    "Solana",
+    "TlsFiles",
+    "load",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +91,23 @@ class Postgres:
 
 @dataclass(frozen=True, slots=True)
 class Solana:
-    """The RPC node. The URL may hold an API key: it is never shown."""
+    """The RPC endpoints. A URL may hold an API key: it is never shown.
+
+    `expiry_providers_min` 0 stands for its default: two of several, one of one.
+    """
 
     rpc_url: str = field(repr=False)
+    rpc_urls_more: tuple[str, ...] = field(default=(), repr=False)
     requests_concurrent_max: int = 8
     request_timeout_ms: int = 10_000
+    requests_per_second_max: int = 0
+    method_requests_per_second_max: Mapping[str, int] = field(default_factory=dict)
+    expiry_providers_min: int = 0
+
+    @property
+    def rpc_urls(self) -> tuple[str, ...]:
+        """All endpoints, in order of preference."""
+        return (self.rpc_url, *self.rpc_urls_more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +118,6 @@ class Limits:
     requests_concurrent_max: int = 20_000
     derivations_concurrent_max: int = 2
     drain_seconds: int = 10
-
-
-# Each number's own bounds: a zero would stop the gateway, a huge one would unbound it.
-_BOUNDS: Final = {
-    "postgres.connections_max": (2, 200),
-    "solana.requests_concurrent_max": (1, 64),
-    "solana.request_timeout_ms": (100, 120_000),
-    "limits.request_bytes_max": (64 * 1024, 64 * 1024 * 1024),
-    "limits.requests_concurrent_max": (1, 100_000),
-    "limits.derivations_concurrent_max": (1, 64),
-    "limits.drain_seconds": (0, 300),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +140,7 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    root = _Table(raw, "")
+    root = Table(raw, "")
     tables = {name: root.table(name) for name in _SECTIONS}
     root.refuse_others()
     signer, postgres, solana = tables["signer"], tables["postgres"], tables["solana"]
@@ -133,13 +149,10 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
         signer_socket=signer.path("socket", required=True),
         listen=_listen(tables["listen"]),
         postgres=Postgres(
-            url=_url(postgres, "url", environment, DATABASE_URL_VARIABLE, _POSTGRES_SCHEMES),
+            url=read_url(postgres, "url", environment, DATABASE_URL_VARIABLE, _POSTGRES_SCHEMES),
             **postgres.numbers(),
         ),
-        solana=Solana(
-            rpc_url=_url(solana, "rpc_url", environment, RPC_URL_VARIABLE, _RPC_SCHEMES),
-            **solana.numbers(),
-        ),
+        solana=_solana(solana, environment),
         seal_plaintext_secrets=sealing.boolean("seal_plaintext_secrets"),
         limits=Limits(**limits.numbers()),
     )
@@ -153,62 +166,28 @@ _POSTGRES_SCHEMES: Final = ("postgresql://", "postgres://")
 _RPC_SCHEMES: Final = ("http://", "https://")
 
 
-class _Table:
-    """A TOML table that knows which of its keys were asked for."""
-
-    def __init__(self, raw: dict[str, Any], name: str) -> None:
-        self._raw = raw
-        self._name = name
-        self._known: set[str] = set()
-
-    def full_name(self, key: str) -> str:
-        return f"{self._name}.{key}" if self._name else key
-
-    def _get(self, key: str, kind: type, kind_name: str) -> Any:
-        self._known.add(key)
-        value = self._raw.get(key)
-        # bool is an int to Python; `connections_max = true` is still a mistake.
-        if value is not None and type(value) is not kind:
-            raise ConfigError(f"{self.full_name(key)}: must be {kind_name}")
-        return value
-
-    def table(self, key: str) -> "_Table":
-        return _Table(self._get(key, dict, "a table") or {}, key)
-
-    def string(self, key: str) -> str:
-        value: str = self._get(key, str, "a string") or ""
-        return value
-
-    def boolean(self, key: str) -> bool:
-        return bool(self._get(key, bool, "true or false"))
-
-    def path(self, key: str, *, required: bool = False) -> Path:
-        value = self.string(key)
-        if required and not value:
-            raise ConfigError(f"{self.full_name(key)}: missing")
-        if value and not Path(value).is_absolute():
-            raise ConfigError(f"{self.full_name(key)}: must be an absolute path")
-        return Path(value)
-
-    def numbers(self) -> dict[str, int]:
-        given: dict[str, int] = {}
-        for name, (low, high) in _BOUNDS.items():
-            section, _, key = name.partition(".")
-            value = self._get(key, int, "an integer") if section == self._name else None
-            if value is None:
-                continue
-            if not low <= value <= high:
-                raise ConfigError(f"{name}: must be from {low} to {high}")
-            given[key] = value
-        return given
-
-    def refuse_others(self) -> None:
-        for key in self._raw:
-            if key not in self._known:
-                raise ConfigError(f"{self.full_name(key)}: unknown key")
+def _solana(table: Table, environment: Mapping[str, str]) -> Solana:
+    url = read_url(table, "rpc_url", environment, RPC_URL_VARIABLE, _RPC_SCHEMES)
+    more = table.strings("rpc_urls_more")
+    if environment.get(RPC_URL_VARIABLE):
+        more = []  # the environment names another cluster than the file, perhaps
+    for place, other in enumerate(more):
+        if not other.startswith(_RPC_SCHEMES):
+            raise ConfigError(f"solana.rpc_urls_more[{place}]: must begin with http:// or https://")
+    if len({url, *more}) != 1 + len(more):
+        raise ConfigError("solana.rpc_urls_more: names an endpoint twice")
+    solana = Solana(
+        rpc_url=url,
+        rpc_urls_more=tuple(more),
+        method_requests_per_second_max=table.rates("method_requests_per_second_max"),
+        **table.numbers(),
+    )
+    if solana.expiry_providers_min > len(solana.rpc_urls):
+        raise ConfigError("solana.expiry_providers_min: more than there are endpoints")
+    return solana
 
 
-def _listen(table: _Table) -> Listen:
+def _listen(table: Table) -> Listen:
     unix, tcp = table.string("unix"), table.string("tcp")
     tls = {key: table.string(f"tls_{key}") for key in ("cert", "key", "client_ca")}
     insecure = table.boolean("allow_insecure_loopback")
@@ -245,19 +224,3 @@ def _check_tcp(tcp: str, *, plain_text: bool) -> None:
         raise ConfigError(
             "listen.tcp: plain text only on a loopback address such as 127.0.0.1 or [::1]"
         )
-
-
-def _url(
-    table: _Table,
-    key: str,
-    environment: Mapping[str, str],
-    variable: str,
-    schemes: tuple[str, ...],
-) -> str:
-    written = table.string(key)  # asked for even if overridden: the key is known either way
-    url = environment.get(variable) or written
-    if not url:
-        raise ConfigError(f"{table.full_name(key)}: missing (or set {variable})")
-    if not url.startswith(schemes):
-        raise ConfigError(f"{table.full_name(key)}: must begin with {' or '.join(schemes)}")
-    return url

@@ -3,6 +3,7 @@
     MasterWalletService, WalletService, SigningService    database (migrated) and signer
     BalanceService                                        database and RPC node
     DistributionService                                   all three
+    solana-rpc (no service: a name to ask health for)     RPC node: at least one endpoint answers
     "" (the whole gateway)                                database and signer
 
 The gateway itself runs without any of them: it answers what it can, refuses the rest with the
@@ -23,6 +24,7 @@ from gateway.domain.ports import Clock
 DATABASE: Final = "database"
 SIGNER: Final = "signer"
 CHAIN: Final = "rpc"
+RPC_HEALTH: Final = "solana-rpc"
 _PACKAGE: Final = "solward.gateway.v1"
 NEEDS: Final[Mapping[str, frozenset[str]]] = {
     "": frozenset({DATABASE, SIGNER}),
@@ -31,6 +33,7 @@ NEEDS: Final[Mapping[str, frozenset[str]]] = {
     f"{_PACKAGE}.SigningService": frozenset({DATABASE, SIGNER}),
     f"{_PACKAGE}.BalanceService": frozenset({DATABASE, CHAIN}),
     f"{_PACKAGE}.DistributionService": frozenset({DATABASE, SIGNER, CHAIN}),
+    RPC_HEALTH: frozenset({CHAIN}),
 }
 _PROBE_TIMEOUT_S: Final = 3.0
 _READY_INTERVAL_S: Final = 5.0
