@@ -66,14 +66,14 @@ def test_ten_thousand_wallets_derived_sealed_and_stored(
     spent, clock_s = min(rounds, key=lambda each: sum(each[0]))
     bare_s = bare.derive_s(WALLETS)
     micros = 1e6 / WALLETS
-    for name, seconds in zip(parties, spent, strict=True):
-        ratio = f"{seconds / bare_s:.2f}"
-        table.add_row(f"  of which {name}", f"{seconds * micros:,.1f} us", "", ratio)
     table.add_row(
         "derive, seal and store through the gateway",
         f"{sum(spent) * micros:,.1f} us",
         f"{bare_s * micros:,.1f} us",
         f"{sum(spent) / bare_s:.2f}",
     )
+    for name, seconds in zip(parties, spent, strict=True):
+        ratio = f"{seconds / bare_s:.2f}"
+        table.add_row(f"  of which {name}", f"{seconds * micros:,.1f} us", "", ratio)
     table.add_row("  10,000 of them, on the clock", f"{clock_s:.2f} s", "", "")
     assert sum(spent) / bare_s <= RATIO_MAX
