@@ -16,7 +16,7 @@ PY_STAMP   := $(VENV)/.stamp-python
 NODE_STAMP := $(LOCALNET)/node_modules/.stamp-node
 TYPED := signer_daemon gateway clients/python/solward_client tests proto/generate.py
 
-.PHONY: help install proto check lint types imports proto-check test bench demo up audit-size lock clean
+.PHONY: help install proto check lint types imports proto-check test bench fuzz demo up audit-size lock clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,16 @@ test: check ## Everything that proves it: check, then every test.
 
 bench: install ## Measure derivation, signing and unlocking against the bare primitives.
 	$(BIN)/python -m pytest -q -s tests/bench
+
+# atheris is for this target alone and stays out of the venv. It has wheels for Linux on x86-64.
+FUZZ_LIB := .build/fuzz/lib
+$(FUZZ_LIB)/.stamp: tests/fuzz/requirements.lock
+	rm -rf $(FUZZ_LIB)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes --target $(FUZZ_LIB) -r $<
+	@touch $@
+
+fuzz: install $(FUZZ_LIB)/.stamp ## A minute of coverage-guided fuzzing: parser, records, envelopes, policy, audit log; SECONDS_IN_ALL scales it.
+	@PYTHONPATH=.:clients/python:$(FUZZ_LIB) $(BIN)/python -m tests.fuzz --seconds $${SECONDS_IN_ALL:-60}
 
 demo: install ## The main job end to end on real parts; DEMO_WALLETS and DEMO_RECIPIENTS scale it.
 	@$(BIN)/solward demo

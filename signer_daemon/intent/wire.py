@@ -17,6 +17,7 @@ KEY_BYTES = 32
 # Packet limits: 1,232 bytes for legacy and v0; SIMD-0385 gives v1 4,096 and these counts.
 WIRE_BYTES_MAX = {LEGACY: 1232, 0: 1232, 1: 4096}
 V1_SIGNATURES_MAX, V1_ACCOUNTS_MAX, V1_INSTRUCTIONS_MAX = 12, 64, 64
+V1_HEAP_BYTES = range(32 << 10, (256 << 10) + 1, 1 << 10)
 ACCOUNTS_MAX = 256  # an account index is one byte
 _V1_PREFIX = 0x81
 
@@ -235,7 +236,10 @@ def _read_v1(reader: _Reader) -> Message:
     instruction_count, key_count = reader.uint(1), reader.uint(1)
     keys = reader.keys(key_count)
     priority_fee_lamports = reader.uint(8) if mask & 0b11 else 0
-    reader.take(4 * (mask >> 2).bit_count())  # compute, data and heap limits: no lamports in them
+    reader.take(4 * (mask >> 2 & 0b11).bit_count())  # compute and data limits: no lamports in them
+    heap_bytes = reader.uint(4) if mask & 0b10000 else V1_HEAP_BYTES[0]
+    if heap_bytes not in V1_HEAP_BYTES:
+        raise IntentRejected("a heap of this size does not exist")
     heads = [(reader.uint(1), reader.uint(1), reader.uint(2)) for _ in range(instruction_count)]
     compiled = [
         (program, reader.take(accounts), reader.take(size)) for program, accounts, size in heads
