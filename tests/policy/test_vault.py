@@ -10,6 +10,7 @@ from signer_daemon.policy import evaluate_transaction
 from tests.intent import test_outflow as outflow
 from tests.intent import world as w
 from tests.intent.examples import examples
+from tests.intent.system_actions import Action
 from tests.policy.build import SIBLING, UNLIMITED, policy, wallet
 
 RULES = policy(
@@ -21,7 +22,7 @@ OUTCOMES: Counter[tuple[bool, bool]] = Counter()
 @examples(300)
 @given(outflow.STEPS, st.sampled_from([-1, 0, 1]), st.booleans())
 def test_allowed_transactions_leave_nothing_outside(
-    steps: list[tuple[outflow.Action, int, int]], version: int, pays: bool
+    steps: list[tuple[Action, int, int]], version: int, pays: bool
 ) -> None:
     """If the policy allows every one of our signatures, then after execution our wallets, their
     token accounts, nonce and seed account together hold what they held, less the fees.
