@@ -21,8 +21,7 @@ from signer_daemon.custody import Custody
 from signer_daemon.errors import RefusalInterceptor
 from signer_daemon.freezes import Freezes
 from signer_daemon.hardening import Hardening
-from signer_daemon.ledger import AuditLog, Meters, SystemClock
-from signer_daemon.ledger.meters import DAY_MS
+from signer_daemon.ledger import Meters, SystemClock, open_log
 from signer_daemon.pipeline import Pipeline
 from signer_daemon.sandbox import identity
 from signer_daemon.sandbox.places import hold, own_directory
@@ -95,11 +94,10 @@ class Signer:
         ):
             self._stack.callback(os.close, sockets.claim(path))
         rules = policy.load(config.policy_file)
-        audit = AuditLog(config.audit_log, keyring.audit_chain_key(), clock, create=True)
-        self._stack.callback(audit.close)
         meters = Meters(clock)
-        meters.restore(audit.recent(DAY_MS))
-        audit.keep_state(meters.state)
+        chain_keys = {key_id: keyring.audit_chain_key(key_id) for key_id in keyring.key_ids}
+        audit = open_log(config.audit_log, chain_keys, keyring.key_id, clock, meters)
+        self._stack.callback(audit.close)
         standing = audit.standing
         _require_no_older(rules, standing)
         boot_id = secrets.token_bytes(16)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from signer_daemon.ledger.clock import Clock, elapsed_ms_min
-from signer_daemon.ledger.lines import lines_back, lines_from, lines_from_seq
+from signer_daemon.ledger.lines import lines_back, lines_from, lines_from_seq, sync_directory
 from signer_daemon.ledger.state import State, StateFiles
 from signer_daemon.ledger.verify import (
     ChainKey,
@@ -30,6 +30,7 @@ from signer_daemon.ledger.verify import (
     head_line,
     head_path,
     mac_of,
+    origin,
     walk,
 )
 
@@ -65,10 +66,8 @@ class _Ticket:
 
 class AuditLog:
     """The log at `path`, verified when opened. Raises AuditRejectedError if it was tampered with,
-    OSError if it cannot be opened or another process has it.
-
-    `chain_key` is read where it lies and never copied. `create` permits a new log: a deployment
-    that expects one should not, since a log that vanished is a reset of every limit.
+    OSError if it cannot be opened or another process has it. `chain_key` is read where it lies.
+    `create` permits a new log: one that vanished is a reset of every limit.
     """
 
     def __init__(
@@ -83,24 +82,27 @@ class AuditLog:
         self._grown = threading.Condition()
         flags = _FLAGS | (os.O_CREAT if create else 0)
         self._state_source: Callable[[], Mapping[str, Any]] | None = None
+        self._history: list[tuple[int, int]] = []  # closed segments: descriptor and size
         with contextlib.ExitStack() as opened:
             self._fd = os.open(path, flags | os.O_APPEND, 0o600)
             opened.callback(os.close, self._fd)
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._states = StateFiles(path, chain_key)
+            self.origin = origin(path, chain_key)
+            self._states = StateFiles(path, chain_key, self.origin.count)
             opened.callback(self._states.close)
-            start = self._states.latest.head if self._states.latest else Head()
+            latest = self._states.latest
+            start = latest.head if latest else self.origin
             self._checkpoint_size = start.size
             log = walk(path, chain_key, must_be_pinned=True, start=start)
             self._head = deque(log, maxlen=1).pop()
-            self._standing = dict(self._states.latest.standing) if self._states.latest else {}
+            self._standing = dict(latest.standing) if latest else {}
             for line in lines_from(self._fd, self._head.size, start.size):
                 if b'"standing":{' in line:
                     _fold(self._standing, json.loads(line[:-65]))
             self._head_fd = os.open(head_path(path), _FLAGS | os.O_CREAT, 0o600)
             opened.callback(os.close, self._head_fd)
             self._settle(self._head)
-            _sync_directory(path)
+            sync_directory(path)
             opened.pop_all()
 
     @property
@@ -117,10 +119,11 @@ class AuditLog:
 
     def close(self) -> None:
         """Closes the files; the log can then be opened again."""
-        with self._pen:
-            os.close(self._fd)
-            os.close(self._head_fd)
-            self._states.close()
+        with self._pen, contextlib.ExitStack() as files:
+            if self._fd >= 0:
+                for fd in (self._fd, self._head_fd, *(fd for fd, _ in self._history)):
+                    files.callback(os.close, fd)
+                files.callback(self._states.close)
             self._fd = self._head_fd = -1
 
     def append(self, event: Event) -> int:
@@ -199,8 +202,7 @@ class AuditLog:
                 mac = mac_of(self._key, mac, payload)
                 lines.append(payload + b"\t" + mac + b"\n")
             count += len(payloads)
-        joined = b"".join(lines)
-        return joined, Head(count, mac, self._head.size + len(joined)), starts
+        return (joined := b"".join(lines)), Head(count, mac, self._head.size + len(joined)), starts
 
     def _check_file(self) -> None:
         """Refuses if the file was removed or changed behind our back; cuts what a failure left."""
@@ -252,12 +254,19 @@ class AuditLog:
 
     def read(self, first_seq: int, limit: int) -> list[str]:
         """Gives up to `limit` durable records from `first_seq` on, as they stand in the log but
-        without the newline: JSON, a tab, the MAC.
+        without the newline: JSON, a tab, the MAC. Of older ones than are left, the oldest.
         """
-        if limit < 1 or not 0 <= first_seq < self._head.count:
+        if not 0 <= first_seq < self._head.count:
             return []
-        lines = lines_from_seq(self._fd, self._head.size, first_seq)
+        older = self._history if first_seq < self.origin.count else []
+        files = [*older, (self._fd, self._head.size)]
+        lines = itertools.chain.from_iterable(lines_from_seq(*each, first_seq) for each in files)
         return [line.decode("ascii") for line in itertools.islice(lines, limit)]
+
+    def keep_history(self, closed: Sequence[os.PathLike[str]]) -> None:
+        """Opens closed segments, oldest first, for `read`."""
+        fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW) for path in closed]
+        self._history = [(fd, os.fstat(fd).st_size) for fd in fds]
 
     def recent(self, age_ms_max: int) -> Iterator[tuple[Mapping[str, Any], int]]:
         """Yields the records, newest first, with the least age in ms that each can have, as far
@@ -289,12 +298,3 @@ def _fold(standing: dict[str, str], event: Event) -> None:
             standing.pop(key, None)
         else:
             standing[key] = value
-
-
-def _sync_directory(path: str | os.PathLike[str]) -> None:
-    """Makes the names of new files durable."""
-    directory = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH100, PTH120 - a PathLike or a str
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

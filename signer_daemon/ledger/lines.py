@@ -53,5 +53,14 @@ def lines_back(fd: int, end: int, offset: int) -> Iterator[bytes]:
         end = start
 
 
+def sync_directory(path: str | os.PathLike[str]) -> None:
+    """Makes the names of new files beside `path` durable."""
+    directory = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH100, PTH120 - a PathLike or a str
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
 def _seq_of(line: bytes) -> int:
     return int(json.loads(line[:-65])["seq"])

@@ -32,8 +32,9 @@ class State:
 class StateFiles:
     """The two checkpoint files, open from the start: nothing has to be opened later."""
 
-    def __init__(self, path: str | os.PathLike[str], chain_key: ChainKey) -> None:
+    def __init__(self, path: str | os.PathLike[str], chain_key: ChainKey, first_seq: int) -> None:
         self._key = chain_key
+        self._first_seq = first_seq  # of the segment: one of another segment is none of ours
         with contextlib.ExitStack() as opened:
             self._fds = []
             for slot in (0, 1):
@@ -53,6 +54,7 @@ class StateFiles:
     def save(self, state: State) -> None:
         """Writes a checkpoint over the older one. Raises OSError; the newer one is untouched."""
         document = {
+            "first": self._first_seq,
             "count": state.head.count,
             "mac": state.head.mac.decode(),
             "size": state.head.size,
@@ -78,6 +80,8 @@ class StateFiles:
         if payload[-1:] != b"\n" or mac != mac_of(self._key, _LABEL, payload[:-1]):
             return None
         found = json.loads(payload)
+        if found.get("first", 0) != self._first_seq:
+            return None
         head = Head(found["count"], found["mac"].encode(), found["size"])
         clocks = (found["clocks"][0], found["clocks"][1])
         return State(head, clocks, found["meters"], found["standing"])

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 GENESIS = b"0" * 64
+OPENING = "open_segment"  # the event that begins a log that goes on from another one
 LINE_BYTES_MAX = 1 << 20
 _READ_BYTES = 1 << 20
 _HEAD_PAYLOAD_BYTES = 20 + 1 + 64
@@ -72,13 +73,15 @@ def walk(
     chain_key: ChainKey,
     *,
     must_be_pinned: bool,
-    start: Head = Head(),
+    start: Head | None = None,
 ) -> Iterator[Head]:
-    """Verifies a log from `start` on and yields the head after each MiB or so, the final one last.
-    A copy may come without its head file, the signer's own log may not. Raises AuditRejectedError.
+    """Verifies a log from `start` on (by default all of it) and yields the head after each MiB or
+    so, the final one last. A copy may come without its head file, the signer's own log may not.
+    Raises AuditRejectedError.
     """
     pinned_count, pinned_mac = read_head(path, chain_key)
     check = _bulk_mac(chain_key)
+    start = start or origin(path, chain_key)
     count, mac, size, tail = start.count, start.mac, start.size, b""
     with Path(path).open("rb") as file:
         if file.seek(0, os.SEEK_END) < size:
@@ -103,6 +106,31 @@ def walk(
     if count < pinned_count:
         raise AuditRejectedError(count, f"removed: the head counts {pinned_count} records")
     yield Head(count, mac, size, len(tail))
+
+
+def first_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads a log's first record, unverified: {} if there is none that can be read."""
+    try:
+        with Path(path).open("rb") as file:
+            record = json.loads(file.readline(LINE_BYTES_MAX)[:-66])
+    except (FileNotFoundError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def origin(path: str | os.PathLike[str], chain_key: ChainKey) -> Head:
+    """Gives the head that a log's first record follows: none, or the end of the segment before.
+    That record is verified. Raises AuditRejectedError.
+    """
+    record = first_record(path)
+    if record.get("event") != OPENING:
+        return Head()
+    with Path(path).open("rb") as file:
+        line = file.readline(LINE_BYTES_MAX)
+    before = Head(int(record["previous"]["count"]), record["previous"]["mac"].encode())
+    if line[-65:-1] != mac_of(chain_key, before.mac, line[:-66]):
+        raise AuditRejectedError(before.count, "altered, or not the one that belongs here")
+    return before
 
 
 def _bulk_mac(chain_key: ChainKey) -> Callable[[bytes, bytes], bytes]:
