@@ -22,7 +22,7 @@ from signer_daemon.sandbox.kernel import HardeningError, prctl
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 _PR_GET_KEEPCAPS = 7
 _PR_SET_NO_NEW_PRIVS = 38
-_STATUS_BYTES_MAX = 8192
+_STATUS_BYTES_MAX = 1 << 16
 # Code may still be read: a module that Python has not needed yet, a library that it brings.
 _LIBRARIES = (
     Path(os.__file__).parent,
@@ -112,23 +112,27 @@ class Hardening:
     def measures(self) -> list[Measure]:
         """Ask the kernel, not our memory of what was asked of it."""
         status = self._status()
-        names = ("Uid", "Gid", "Groups")
         # Groups are dropped when root starts us; another user's stay, but may not be root's.
-        is_root = any("0" in status[name].split() for name in names)
-        who = ", ".join(f"{name} {'/'.join(dict.fromkeys(status[name].split()))}" for name in names)
+        who = {name: status[name].split() for name in ("Uid", "Gid", "Groups")}
+        is_root = any("0" in ids for ids in who.values())
+        own = ", ".join(
+            f"{name} {' '.join(dict.fromkeys(ids))}" for name, ids in who.items() if ids
+        )
         held = {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")}
         core = resource.getrlimit(resource.RLIMIT_CORE)
         dumpable = prctl(_PR_GET_DUMPABLE)
         return [
-            Measure("own_uid", not is_root, who),
+            Measure("own_uid", not is_root, own),
             Measure("no_capabilities", {0} == {int(bits, 16) for bits in held}, _caps(status)),
             Measure("not_dumpable", dumpable == 0, f"PR_GET_DUMPABLE is {dumpable}"),
             Measure("no_core_dumps", core == (0, 0), f"RLIMIT_CORE is {core[0]}, {core[1]}"),
-            Measure("no_new_privs", status["NoNewPrivs"] == "1", f"is {status['NoNewPrivs']}"),
-            Measure("private_umask", status["Umask"] == "0077", f"is {status['Umask']}"),
+            Measure(
+                "no_new_privs", status["NoNewPrivs"] == "1", f"NoNewPrivs {status['NoNewPrivs']}"
+            ),
+            Measure("private_umask", status["Umask"] == "0077", f"Umask {status['Umask']}"),
             _tried("landlock", "listing /", _list_root),
             # Every container has some filter: ours is known by what no other refuses.
-            _tried("seccomp", f"PR_GET_KEEPCAPS, mode {status['Seccomp']},", _ask_keepcaps),
+            _tried("seccomp", f"mode {status['Seccomp']}, PR_GET_KEEPCAPS", _ask_keepcaps),
         ]
 
     def resident_bytes(self) -> int:

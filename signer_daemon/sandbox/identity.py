@@ -7,12 +7,11 @@ import pwd
 from dataclasses import dataclass
 
 from signer_daemon.config import Config
-from signer_daemon.sandbox.kernel import HardeningError, prctl, syscall
+from signer_daemon.sandbox.kernel import HardeningError, capset, prctl
 
 _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
-_SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -73,7 +72,7 @@ def become(identity: Identity) -> None:
             raise HardeningError("whoever started the signer is gone")
     prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = _CAPABILITY_VERSION_3.to_bytes(4, "little") + bytes(4)
-    syscall(_SYS_CAPSET[os.uname().machine], header, bytes(24))
+    capset(header, bytes(24))
 
 
 def _drop_bounding_set() -> None:

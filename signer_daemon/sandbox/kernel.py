@@ -17,6 +17,11 @@ def prctl(option: int, *values: int) -> int:
     return _checked(_libc.prctl(option, *(ctypes.c_ulong(value) for value in padded)))
 
 
+def capset(header: bytes, data: bytes) -> int:
+    """Set the calling thread's capabilities; the C library knows the call's number."""
+    return _checked(_libc.capset(header, data))
+
+
 def syscall(number: int, *arguments: int | bytes | None) -> int:
     """Make a system call. `bytes` go by address and may be written to."""
     passed = [

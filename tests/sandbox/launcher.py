@@ -10,7 +10,6 @@ Everything else is `python -m signer_daemon`: the same start, the same process.
 """
 
 import errno
-import importlib
 import json
 import os
 import resource
@@ -23,9 +22,9 @@ import grpc
 from grpc_health.v1 import health
 
 from signer_daemon import __main__ as program
+from signer_daemon import server
 from signer_daemon.hardening import Hardening
 from signer_daemon.sandbox import identity, landlock, seccomp
-from signer_daemon.server import Signer
 from tests.sandbox.probes import PROBES
 
 # What a test can take out, and where it is.
@@ -49,16 +48,16 @@ def _answer(request: bytes, _: grpc.ServicerContext) -> bytes:
     return b"0"
 
 
-class ProbedSigner(Signer):
+class ProbedSigner(server.Signer):
     """The signer, and one RPC more on both of its sockets."""
 
     def _server(self, workers: int) -> tuple[grpc.Server, health.HealthServicer]:
-        server, status = super()._server(workers)
+        serving, status = super()._server(workers)
         probe: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(_answer)
-        server.add_generic_rpc_handlers(
+        serving.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("tests.Probe", {"Try": probe}),)
         )
-        return server, status
+        return serving, status
 
 
 def _refused(*_: Any, **__: Any) -> None:
@@ -97,7 +96,7 @@ def main() -> int:
         seccomp.restrict = partial(seccomp.restrict, answer)
     if "uid" in changes:
         # The interpreter may lie where only root gets: what the start imports has to be here.
-        importlib.import_module("email.parser")
+        server._release()
         os.setgroups(changes.get("groups", []))
         os.setresgid(*[changes["uid"]] * 3)
         os.setresuid(*[changes["uid"]] * 3)
