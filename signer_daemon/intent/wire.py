@@ -194,7 +194,7 @@ def _read_message(
     loaded: tuple[str, ...] = ()
     unresolved: tuple[str, ...] = ()
     if version == 0:
-        loaded, unresolved = _read_lookups(reader, lookup_tables)
+        loaded, unresolved = _read_lookups(reader, lookup_tables, strict=strict)
     if not strict:
         return Message(version, keys, header[0], ())
     _check_header(header, keys)
@@ -203,7 +203,7 @@ def _read_message(
 
 
 def _read_lookups(
-    reader: _Reader, lookup_tables: Mapping[str, tuple[str, ...]]
+    reader: _Reader, lookup_tables: Mapping[str, tuple[str, ...]], *, strict: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Gives the looked-up accounts in the runtime's order (all writable ones first, then all
     read-only ones) and the tables that nobody vouches for.
@@ -216,6 +216,7 @@ def _read_lookups(
         contents = lookup_tables.get(table)
         if contents is None:
             unresolved.append(table)
+        taken = len(writable) + len(readonly)
         for into in (writable, readonly):
             for index in reader.take(reader.compact_u16()):
                 if contents is None:
@@ -224,6 +225,8 @@ def _read_lookups(
                     into.append(contents[index])
                 else:
                     raise IntentRejected(f"lookup table {table} has no entry {index}")
+        if strict and taken == len(writable) + len(readonly):
+            raise IntentRejected(f"nothing is looked up in table {table}")
     return tuple(writable + readonly), tuple(unresolved)
 
 
