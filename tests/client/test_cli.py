@@ -220,11 +220,11 @@ def test_a_payout_is_executed_by_its_etag_and_watched_to_the_end(
 def test_a_policy_that_denies_is_exit_code_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`policy check` prints the rule and the effects, and exits 1."""
+    """`policy explain` prints the rule and the effects, and exits 1."""
     path = tmp_path / "transaction"
     path.write_bytes(b"\x01" + bytes(64))
 
-    assert 1 == main(["policy", "check", str(path), "--wallet", "Wallet0000"])
+    assert 1 == main(["policy", "explain", str(path), "--wallet", "Wallet0000"])
 
     shown = capsys.readouterr().out
     assert "desk/destinations: vault" in shown

@@ -88,7 +88,7 @@ def test_a_vault_from_its_master_to_a_signature(run: Run, tmp_path: Path) -> Non
 
 
 def test_a_foreign_destination_is_denied_with_the_rule(run: Run, tmp_path: Path) -> None:
-    """`policy check` and `sign tx` both exit 1 and name the vault rule."""
+    """`policy explain` and `sign tx` both exit 1 and name the vault rule."""
     _, master, _ = run("master", "create")
     run("wallet", "derive", master["id"], "--count", "1")
     _, [wallet], _ = run("wallet", "list")
@@ -96,7 +96,7 @@ def test_a_foreign_destination_is_denied_with_the_rule(run: Run, tmp_path: Path)
     outside.write_bytes(Transfer(1, wallet["address"], str(Keypair().pubkey()), 5, BLOCKHASH).wire)
     argv = (str(outside), "--wallet", wallet["id"])
 
-    code, verdict, _ = run("policy", "check", *argv)
+    code, verdict, _ = run("policy", "explain", *argv)
     assert (1, "dev/destinations: vault") == (code, verdict["verdicts"][0]["rule"])
     code, _, error = run("sign", "tx", *argv)
     facts = json.loads(error)["error"]

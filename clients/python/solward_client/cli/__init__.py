@@ -12,6 +12,7 @@ from solward_client.cli import (
     distributions,
     masters,
     operator,
+    policy,
     signing,
     stack,
     wallets,
@@ -30,7 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every command."""
     parser = root_parser(version("solward"))
     root = Group(parser)
-    for module in (stack, masters, wallets, signing, balances, distributions, audit, operator):
+    modules = (stack, masters, wallets, signing, balances, distributions, audit, policy, operator)
+    for module in modules:
         module.add(root)
     return parser
 

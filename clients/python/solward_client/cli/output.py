@@ -47,10 +47,13 @@ class Output:
 
     def table(self, messages: Iterable[Message], columns: Sequence[str]) -> None:
         """Print messages as rows with these fields as columns; as JSON, with all fields."""
+        self.rows([plain(message) for message in messages], columns)
+
+    def rows(self, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+        """Print plain values as rows with these keys as columns; as JSON, all of them."""
         if self.as_json:
-            self._json([plain(message) for message in messages])
+            self._json(rows)
             return
-        rows = (plain(message) for message in messages)
         cells = ([_cell(row[column]) for column in columns] for row in rows)
         if not self._stdout.isatty():
             self.line("\t".join(columns))

@@ -1,4 +1,4 @@
-"""`solward session`, `solward sign` and `solward policy`."""
+"""`solward session` and `solward sign`."""
 
 import argparse
 import base64
@@ -18,15 +18,6 @@ from solward_client.cli.inputs import (
 from solward_client.signing import Transaction
 
 INDEX_MAX = 2**31 - 1
-VERDICT_COLUMNS = (
-    "wallet_id",
-    "allowed",
-    "group",
-    "rule",
-    "detail",
-    "outflow_lamports_max",
-    "signatures_available",
-)
 
 
 def add(root: Group) -> None:
@@ -52,10 +43,6 @@ def add(root: Group) -> None:
     message.add_argument("file", metavar="FILE", help="its exact bytes, - for stdin")
     message.add_argument("--wallet", required=True, metavar="WALLET", help="UUID or address")
     add_session_option(message)
-
-    policy = root.group("policy", "what the signer's policy says")
-    check = policy.command("check", _check, "say whether a transaction would be signed, and why")
-    _add_transaction(check)
 
 
 def add_session_option(parser: argparse.ArgumentParser) -> None:
@@ -150,17 +137,3 @@ def _sign_message(context: Context) -> int:
     signature = str(Signature.from_bytes(answer.signature))
     context.output.values({"address": answer.address, "signature": signature})
     return 0
-
-
-def _check(context: Context) -> int:
-    wire = read_transaction(context.options.file)
-    with context.client() as solward:
-        wallets = [context.wallet(solward, name) for name in context.options.wallet]
-        answer = solward.signing.check_policy(Transaction(wire, [wallet.id for wallet in wallets]))
-    if context.output.as_json:
-        context.output.record(answer)
-    else:
-        context.output.table(answer.verdicts, VERDICT_COLUMNS)
-        for effect in answer.effects:
-            context.output.line(f"effect: {effect}")
-    return 0 if answer.allowed else 1
