@@ -49,6 +49,8 @@ class Hardening:
         """With `insecure_dev`, a step that fails is noted in `missing` and the start goes on."""
         self.insecure_dev = insecure_dev
         self.missing: list[str] = []
+        if insecure_dev:
+            log.warning("INSECURE: started with --insecure-dev, for development only")
         # Kept open: after `confine` no file of /proc can be opened.
         self._status_fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
 

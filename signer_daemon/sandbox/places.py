@@ -42,14 +42,21 @@ def own_directory(path: Path, mode: int, owner: Identity, group: int | None = No
     if os.geteuid() == 0 and owner.uid != 0:
         _hand_over(fd, owner)
     if group is not None:
-        os.fchown(fd, -1, group)
-        os.fchmod(fd, stat.S_IMODE(os.fstat(fd).st_mode) | stat.S_ISGID)
+        _give_to_group(fd, path, group)
     found = os.fstat(fd)
     if found.st_uid != owner.uid:
         raise HardeningError(f"{path}: owned by uid {found.st_uid}, not by {owner.uid}")
     if found.st_mode & 0o777 & ~mode:
         raise HardeningError(f"{path}: mode is {found.st_mode & 0o777:o}, at most {mode:o} allowed")
     return _held(fd, path)
+
+
+def _give_to_group(fd: int, path: Path, group: int) -> None:
+    try:
+        os.fchown(fd, -1, group)
+        os.fchmod(fd, stat.S_IMODE(os.fstat(fd).st_mode) | stat.S_ISGID)
+    except PermissionError:
+        raise HardeningError(f"{path}: only a member can give it to group {group}") from None
 
 
 def _hand_over(directory: int, owner: Identity) -> None:

@@ -104,4 +104,9 @@ GUARDED: dict[str, Numbers] = {
 ANSWERED: dict[str, tuple[Numbers, int]] = {
     "clone3": ((435, 435), errno.ENOSYS),  # its flags are out of a filter's sight; clone's are not
     "ioctl": ((16, 29), errno.ENOTTY),  # Python asks of every file whether it is a terminal
+    "access": ((21, None), errno.EACCES),
+    "faccessat": ((269, 48), errno.EACCES),
+    "readlink": ((89, None), errno.EACCES),
+    "readlinkat": ((267, 78), errno.EACCES),
+    "statx": ((332, 291), errno.ENOSYS),
 }

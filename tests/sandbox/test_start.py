@@ -131,7 +131,8 @@ def test_insecure_dev_where_nothing_is_missing_is_shown_too() -> None:
         signer.program = INSECURE
         signer.start()
         found = status(signer)
-        audited = signer.audit_log.read_text()
+        audited, printed = signer.audit_log.read_text(), signer.errors
+    assert "INSECURE: started with --insecure-dev" in printed
     assert (True, set()) == (found.insecure_dev, missing(found))
     assert '"event":"insecure_dev","missing":[]' in audited
 
@@ -233,6 +234,16 @@ def test_signer_sock_goes_to_its_group() -> None:
     assert (SIGNER_UID, group, 0o660) == (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode))
     assert (group, 0o2750) == (directory.st_gid, stat.S_IMODE(directory.st_mode))
     assert (SIGNER_UID, 0o600) == (admin.st_gid, stat.S_IMODE(admin.st_mode))
+
+
+@needs_root
+def test_only_a_member_gives_the_socket_to_a_group() -> None:
+    """Who is not root and not of the group is told so."""
+    with probed(uid=OTHER_UID) as signer:
+        signer.configure(user=None, socket_group="daemon")
+        for path in (signer.home, *signer.home.rglob("*")):
+            os.chown(path, OTHER_UID, OTHER_UID)
+        assert f"{signer.socket.parent}: only a member can give it" in refused(signer)
 
 
 def _config(**changes: Any) -> Config:
