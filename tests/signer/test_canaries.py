@@ -25,7 +25,8 @@ _ECHOED |= {("Unfreeze", "address"), ("Unfreeze", "group")}
 def said(signer: SignerProcess, transcript: Transcript) -> bytes:
     """All that the signer has written anywhere, and all that it has answered."""
     logs = (signer.errors + signer.output).encode()
-    return logs + signer.audit_log.read_bytes() + transcript.text
+    files = [path.read_bytes() for path in signer.state.iterdir() if path.is_file()]
+    return b"\n".join([logs, *files, transcript.text])
 
 
 @pytest.fixture(scope="module")
