@@ -1,4 +1,7 @@
-"""`python -m signer_daemon --config FILE`: start, say so in a line of JSON, serve until told."""
+"""`python -m signer_daemon --config FILE`: start, say so in a line of JSON, serve until told.
+
+`... verification-secret --out FILE` writes what a verifier of the audit log needs, and ends.
+"""
 
 import argparse
 import json
@@ -16,6 +19,7 @@ from signer_daemon.sandbox.places import told
 from signer_daemon.server import Signer
 from signer_daemon.sockets import SocketError
 from signer_daemon.vault.errors import VaultError
+from signer_daemon.verification import write_secret
 
 # Each is written to be shown and holds no secret. Anything else is a fault and shows only its type.
 _EXPECTED = (
@@ -38,7 +42,15 @@ def main() -> int:
         action="store_true",
         help="run without the measures that cannot be put in force; never with real money",
     )
+    parser.add_argument(
+        "command", nargs="?", choices=("serve", "verification-secret"), default="serve"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="of verification-secret: a new file"
+    )
     arguments = parser.parse_args()
+    if (arguments.command == "verification-secret") is not (arguments.out is not None):
+        parser.error("verification-secret and --out go together")
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,
@@ -49,6 +61,10 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     try:
         config = load(arguments.config)
+        if arguments.out is not None:
+            key_ids = write_secret(config, arguments.out)
+            sys.stdout.write(json.dumps({"written": str(arguments.out), "key_ids": key_ids}) + "\n")
+            return 0
         with Signer(config, insecure_dev=arguments.insecure_dev):
             ready = {
                 "ready": True,

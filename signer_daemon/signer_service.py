@@ -1,5 +1,6 @@
 """signer.sock: the calls that the gateway may make. Each hands over to custody or pipeline."""
 
+import json
 import threading
 from collections.abc import Iterator
 
@@ -134,6 +135,7 @@ class SignerService(SignerServiceServicer):
         log = self._trail.log
         while context.is_active() and not (follow and self._stopping.is_set()):
             if records := log.read(at, AUDIT_CHUNK_RECORDS):
+                at = json.loads(records[0].partition("\t")[0])["seq"]  # older ones may be archived
                 yield pb.StreamAuditRecordsResponse(records=records, first_sequence=at)
                 at += len(records)
             elif not follow:

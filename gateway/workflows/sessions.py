@@ -114,17 +114,23 @@ class SessionWorkflows:
     async def rotate_wallet(
         self, wallet_id: UUID, password: Secret, new_password: Secret
     ) -> tuple[int, str]:
-        """Seals an imported wallet under a new password; returns 1 and the new key group."""
+        """Seals an imported wallet under a new password; returns count and key group.
+
+        With it goes whatever shares its key group: of a vault that was moved here, everything.
+        """
         async with self._gate, self._store.transaction() as unit:
             wallet = await unit.wallets.get(wallet_id)
             if wallet.master_wallet_id is not None:
                 raise InvalidArgumentError(
                     "the wallet is derived: its password is its master's", field="wallet_id"
                 )
+            masters = await unit.masters.lock_key_group(wallet.key_group)
             wallets = await unit.wallets.lock_key_group(wallet.key_group)
             if not wallets:
                 raise PreconditionFailedError("the wallet was changed meanwhile", field="wallet_id")
-            return await self._rotate(unit, [], wallets, wallet.key_group, (password, new_password))
+            return await self._rotate(
+                unit, masters, wallets, wallet.key_group, (password, new_password)
+            )
 
     async def _rotate(
         self,

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,22 @@ class Verification:
     is_whole: bool
     record_count: int = 0
     head: str = ""
+    segment_count: int = 0
     error: str = ""
 
 
-def verify_log(signer_config: Path, log: Path | None = None) -> Verification:
-    """Verify a signer's audit log, or a copy of it, by the secrets that its configuration names."""
-    command = [sys.executable, "-m", "solward_client.audit_verify", "--config", str(signer_config)]
+def verify_log(
+    signer_config: Path | None = None, log: Path | None = None, secrets: Sequence[Path] = ()
+) -> Verification:
+    """Verify an audit log with its closed segments: a signer's own, or a copy in `log`.
+
+    By verification secrets, or by the secrets that the signer's configuration names.
+    """
+    command = [sys.executable, "-m", "solward_client.audit_verify"]
+    if signer_config is not None:
+        command += ["--config", str(signer_config)]
+    for secret in secrets:
+        command += ["--secret", str(secret)]
     if log is not None:
         command += ["--log", str(log)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own module
@@ -30,4 +41,9 @@ def verify_log(signer_config: Path, log: Path | None = None) -> Verification:
         facts = {"error": "the verifier ended without an answer"}
     if done.returncode != 0 or "records" not in facts:
         return Verification(is_whole=False, error=str(facts.get("error", "no reason given")))
-    return Verification(is_whole=True, record_count=facts["records"], head=facts["head"])
+    return Verification(
+        is_whole=True,
+        record_count=facts["records"],
+        head=facts["head"],
+        segment_count=facts["segments"],
+    )

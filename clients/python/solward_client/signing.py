@@ -171,6 +171,11 @@ class Signing:
             request.wallet_id = scope.id
         return self._caller.write(self._stub.RotatePassword, request, LONG_TIMEOUT_S)
 
+    def signer_key_id(self) -> str:
+        """Return the id of the keys that the signer seals under now."""
+        request = pb.GetPublicKeyRequest(signer_box_key=True)
+        return self._caller.read(self._stub.GetPublicKey, request).key_id
+
     def check_policy(self, transaction: Transaction) -> pb.CheckPolicyResponse:
         """Ask what the policy would answer, and by which rule; nothing is signed or counted."""
         request = pb.CheckPolicyRequest(transaction=transaction.message())

@@ -2,7 +2,7 @@
 
 import sys
 
-from solward_client.cli import vault
+from solward_client.cli import rotation, vault
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context, write_private
 from solward_client.cli.inputs import UsageError, refuse_shared_stdin, secret
@@ -27,6 +27,7 @@ def add(root: Group) -> None:
     imported.add_argument("--passphrase-file", metavar="FILE", help="its BIP39 passphrase")
     vault.records_out(imported, required=False)
     vault.add(group)
+    rotation.add(group)
     reload = group.command("reload-policy", _reload, "read the policy file again")
     reload.add_argument("--shadow", action="store_true", help="the shadow policy, which only logs")
     freeze = group.command("freeze", _freeze, "stop signing for a wallet, a policy group or all")
