@@ -36,6 +36,7 @@ from gateway.workflows.balances import BalanceWorkflows
 from gateway.workflows.derivation import Derivation
 from gateway.workflows.distribution import DistributionWorkflows
 from gateway.workflows.distribution_engine import DistributionEngine
+from gateway.workflows.distribution_planning import Planning
 from gateway.workflows.distribution_watch import watch
 from gateway.workflows.masters import MasterWorkflows
 from gateway.workflows.sessions import SessionWorkflows
@@ -149,7 +150,8 @@ def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) ->
     compiler = SoldersTransactions()
     engine = DistributionEngine(store, chain, signer, compiler, clock)
     distributions = DistributionService(
-        DistributionWorkflows(store, chain, compiler, engine), partial(watch, store, clock)
+        DistributionWorkflows(store, chain, Planning(store, chain, compiler), engine),
+        partial(watch, store, clock),
     )
     master_grpc.add_MasterWalletServiceServicer_to_server(
         MasterWalletService(MasterWorkflows(store, signer, gate)), server

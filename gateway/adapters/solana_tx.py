@@ -14,10 +14,9 @@ from solders.transaction import VersionedTransaction
 from gateway.domain.instructions import Instruction
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.ports import ComputeBudget
+from gateway.domain.token_programs import ASSOCIATED_TOKEN
 
-# A v1 transaction must say how much account data it loads. Transfers load wallets without data and
-# the System program; 64 KiB is what the runtime allots to a handful of accounts, with room.
-_LOADED_DATA_BYTES_MAX: Final = 65_536
+_ASSOCIATED_TOKEN: Final = Pubkey.from_string(ASSOCIATED_TOKEN)
 
 
 class SoldersTransactions:
@@ -43,13 +42,23 @@ class SoldersTransactions:
             config = TransactionConfig(
                 priority_fee=budget.priority_fee_lamports,
                 compute_unit_limit=budget.compute_unit_limit,
-                loaded_accounts_data_size_limit=_LOADED_DATA_BYTES_MAX,
+                loaded_accounts_data_size_limit=budget.loaded_data_bytes_max,
             )
             message = MessageV1.try_compile(payer_key, compiled, recent, config)
         else:
             message = Message.new_with_blockhash(compiled, payer_key, recent)
         slots = [Signature.default()] * message.header.num_required_signatures
         return bytes(VersionedTransaction.populate(message, slots))
+
+    def accounts_of(self, wire: bytes) -> list[str]:
+        """Returns the accounts of wire bytes that `compile` made, in their order."""
+        message = VersionedTransaction.from_bytes(wire).message
+        return [str(key) for key in message.account_keys]
+
+    def associated_token_address(self, owner: str, token_program: str, mint: str) -> str:
+        """Returns the address of the token account that is derived for `owner`."""
+        seeds = [bytes(Pubkey.from_string(part)) for part in (owner, token_program, mint)]
+        return str(Pubkey.find_program_address(seeds, _ASSOCIATED_TOKEN)[0])
 
     def fee_probe(self, payer: str, blockhash: str) -> bytes:
         """Returns the message of a legacy transaction with one signature and no priority fee.

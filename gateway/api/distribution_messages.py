@@ -1,9 +1,18 @@
 """Distributions, plans and transfers as messages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gateway.domain.plans import CostEstimate, Distribution, Plan, Transfer
+from gateway.domain.plans import (
+    Asset,
+    CostEstimate,
+    Distribution,
+    Kind,
+    Plan,
+    Receipts,
+    Skip,
+    Transfer,
+)
 from gateway.domain.splits import RandomSplit, WeightedSplit
 from gateway.domain.states import BatchState, DistributionState
 from gateway.workflows.distribution_watch import Progress
@@ -13,12 +22,16 @@ _STATES: Final[Mapping[DistributionState, "pb.Distribution.State.ValueType"]] = 
     DistributionState.PLANNED: pb.Distribution.STATE_PLANNED,
     DistributionState.EXECUTING: pb.Distribution.STATE_EXECUTING,
     DistributionState.PAUSED: pb.Distribution.STATE_PAUSED,
-    # The contract has no state for it; what it says of PAUSED is true: nothing more is signed.
-    DistributionState.CANCELLING: pb.Distribution.STATE_PAUSED,
+    DistributionState.CANCELLING: pb.Distribution.STATE_CANCELLING,
     DistributionState.CANCELLED: pb.Distribution.STATE_CANCELLED,
     DistributionState.COMPLETED: pb.Distribution.STATE_COMPLETED,
     DistributionState.PARTIALLY_FAILED: pb.Distribution.STATE_PARTIALLY_FAILED,
     DistributionState.PARKED: pb.Distribution.STATE_PARKED,
+}
+_KINDS: Final[Mapping[Kind, "pb.Distribution.Kind.ValueType"]] = {
+    Kind.DISTRIBUTION: pb.Distribution.KIND_DISTRIBUTION,
+    Kind.CONSOLIDATION: pb.Distribution.KIND_CONSOLIDATION,
+    Kind.CLOSING: pb.Distribution.KIND_CLOSING,
 }
 _TRANSFER_STATES: Final[Mapping[BatchState, "pb.Transfer.State.ValueType"]] = {
     BatchState.PLANNED: pb.Transfer.STATE_PLANNED,
@@ -40,6 +53,9 @@ def estimate(value: CostEstimate) -> pb.CostEstimate:
         required_lamports=value.required_lamports,
         rent_floor_lamports=value.rent_floor_lamports,
         new_account_count=value.new_account_count,
+        maximum_lamports=value.maximum_lamports,
+        refund_lamports=value.refund_lamports,
+        withheld_amount=value.withheld_amount,
     )
 
 
@@ -48,17 +64,26 @@ def distribution(value: Distribution) -> pb.Distribution:
     message = pb.Distribution(
         id=str(value.id),
         state=_STATES[value.state],
+        kind=_KINDS[value.kind],
+        asset=_asset(value.asset),
         etag=value.etag,
         source_wallet_id=str(value.source_wallet_id),
-        total_lamports=value.total_lamports,
+        destination_address=value.destination_address,
+        total_lamports=_lamports(value.asset, value.total_amount),
+        total_amount=value.total_amount,
         transfer_count=value.transfer_count,
         transaction_count=value.batch_count,
+        transaction_version=value.version.value,
         transfer_counts=_counts(value.tally.transfers),
-        finalized_lamports=value.tally.finalized_lamports,
+        finalized_lamports=_lamports(value.asset, value.tally.finalized_amount),
+        finalized_amount=value.tally.finalized_amount,
         estimate=estimate(value.estimate),
         fees_paid_lamports=value.fees_paid_lamports,
         last_error=value.last_error,
         split=_split(value.split_kind, value.split_seed),
+        unlock_wallet_ids=[str(wallet_id) for wallet_id in value.unlock_wallet_ids],
+        skipped=_skipped(value.skips),
+        reconciliation=_reconciliation(value.receipts),
     )
     message.create_time.FromDatetime(value.created_at)
     message.update_time.FromDatetime(value.updated_at)
@@ -71,23 +96,57 @@ def plan(value: Plan) -> pb.Distribution:
     kind = "random" if seed else "weighted" if isinstance(value.split, WeightedSplit) else "even"
     return pb.Distribution(
         state=pb.Distribution.STATE_PLANNED,
+        kind=_KINDS[value.kind],
+        asset=_asset(value.asset),
         etag=value.etag,
         source_wallet_id=str(value.source_wallet_id),
-        total_lamports=value.total_lamports,
+        destination_address="" if value.destination is None else value.destination[0],
+        total_lamports=_lamports(value.asset, value.total_amount),
+        total_amount=value.total_amount,
         transfer_count=len(value.transfers),
         transaction_count=len(value.batches),
+        transaction_version=value.version.value,
         transfer_counts=pb.TransferCounts(planned_count=len(value.transfers)),
         estimate=estimate(value.estimate),
         split=_split(kind, seed),
+        skipped=_skipped(value.skips),
     )
 
 
-def transfer(value: Transfer) -> pb.Transfer:
+def _asset(value: Asset) -> pb.Asset:
+    return pb.Asset(mint=value.mint, token_program=value.token_program, decimals=value.decimals)
+
+
+def _lamports(asset: Asset, amount: int) -> int:
+    """Returns an amount where it is one of lamports, 0 where it is one of tokens."""
+    return 0 if asset.mint else amount
+
+
+def _skipped(skips: Sequence[Skip]) -> list[pb.SkippedAccount]:
+    return [pb.SkippedAccount(address=skip.address, reason=skip.reason) for skip in skips]
+
+
+def _reconciliation(value: Receipts) -> pb.Reconciliation:
+    return pb.Reconciliation(
+        pending_count=value.pending,
+        matched_count=value.matched,
+        differing_count=value.differing,
+        unavailable_count=value.unavailable,
+    )
+
+
+def transfer(value: Transfer, asset: Asset) -> pb.Transfer:
     """Returns a transfer and what became of it."""
     return pb.Transfer(
         position=value.position,
         recipient_address=value.recipient_address,
-        amount_lamports=value.amount_lamports,
+        source_address=value.source_address,
+        amount_lamports=_lamports(asset, value.amount),
+        amount=value.amount,
+        withheld_amount=value.withheld_amount,
+        slot=value.slot,
+        fee_lamports=value.fee_lamports,
+        receipt=value.receipt,
         state=_TRANSFER_STATES[value.state],
         transaction_signature=value.transaction_signature,
         error=value.error,
@@ -99,7 +158,8 @@ def progress(value: Progress) -> pb.WatchDistributionResponse:
     message = pb.WatchDistributionResponse(
         state=_STATES[value.state],
         transfer_counts=_counts(value.tally.transfers),
-        finalized_lamports=value.tally.finalized_lamports,
+        finalized_lamports=_lamports(value.asset, value.tally.finalized_amount),
+        finalized_amount=value.tally.finalized_amount,
         transfers_per_kilosecond=round(value.transfers_per_s * 1000),
         last_error=value.last_error,
     )

@@ -1,19 +1,19 @@
 """Where distributions are kept, as a protocol. Errors are written at the adapter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from gateway.domain.pages import Page
-from gateway.domain.plans import (
+from gateway.domain.attempts import (
     AttemptMove,
     ClaimedBatch,
-    Distribution,
+    LandedAttempt,
     LiveAttempt,
     NewAttempt,
-    Plan,
-    Transfer,
+    Receipt,
 )
+from gateway.domain.pages import Page
+from gateway.domain.plans import Distribution, Plan, Transfer
 from gateway.domain.states import DistributionState
 
 
@@ -82,8 +82,14 @@ class Distributions(Protocol):
         """Stores signed bytes; returns the signatures that may now be sent, and no others."""
         ...
 
-    async def refuse(self, distribution_id: UUID, worker: UUID, errors: Mapping[int, str]) -> None:
-        """Fails leased planned batches, by position, that were refused before signing."""
+    async def refuse(
+        self,
+        distribution_id: UUID,
+        worker: UUID,
+        errors: Mapping[int, str],
+        splittable: Collection[int] = (),
+    ) -> None:
+        """Fails or splits leased planned batches, by position, that were refused before signing."""
         ...
 
     async def live_attempts(self, distribution_id: UUID, worker: UUID) -> list[LiveAttempt]:
@@ -92,4 +98,12 @@ class Distributions(Protocol):
 
     async def move_attempts(self, distribution_id: UUID, moves: Sequence[AttemptMove]) -> None:
         """Moves attempts and their batches; a move that is not allowed any more is left out."""
+        ...
+
+    async def without_receipt(self, distribution_id: UUID, limit: int) -> list[LandedAttempt]:
+        """Returns finalized attempts that nobody has compared with the chain's record yet."""
+        ...
+
+    async def store_receipts(self, receipts: Sequence[Receipt]) -> None:
+        """Stores what the comparisons said."""
         ...

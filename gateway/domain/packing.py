@@ -142,8 +142,9 @@ def pack(
 ) -> list[int]:
     """Fills transactions in order; returns how many groups each of them holds.
 
-    Every transaction begins with `opening`; a group is never split. Raises ValueError if a group
-    does not fit an empty transaction.
+    Every transaction begins with `opening`; a group is never split. Without a payer ("") the first
+    signer of a transaction's first group pays. Raises ValueError if a group does not fit an empty
+    transaction.
     """
     counts: list[int] = []
     parcel: Parcel | None = None
@@ -151,11 +152,15 @@ def pack(
         if parcel is not None and parcel.add(group):
             counts[-1] += 1
             continue
-        parcel = Parcel(version, payer)
+        parcel = Parcel(version, payer or _first_signer(group))
         if not (parcel.add(opening) and parcel.add(group)):
             raise ValueError("a group of instructions exceeds a transaction")
         counts.append(1)
     return counts
+
+
+def _first_signer(group: Sequence[Instruction]) -> str:
+    return next(use.address for item in group for use in item.accounts if use.is_signer)
 
 
 def _compact_bytes(number: int) -> int:

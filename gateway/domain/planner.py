@@ -1,38 +1,24 @@
-"""The planner: from an order, recipients and the cluster's rates to a frozen plan. Pure."""
+"""The planner of SOL: payouts and consolidations, from readings of the chain. Pure."""
 
 import dataclasses
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Final
 from uuid import UUID
 
-from gateway.domain.amounts import U64_MAX
-from gateway.domain.errors import InvalidArgumentError, OutOfRangeError, PreconditionFailedError
-from gateway.domain.instructions import (
-    Instruction,
-    set_compute_unit_limit,
-    set_compute_unit_price,
-    transfer_lamports,
-)
-from gateway.domain.packing import TransactionVersion, pack
-from gateway.domain.plans import (
-    RECIPIENTS_MAX,
-    CostEstimate,
-    FeeRates,
-    Plan,
-    PlannedBatch,
-    PlannedTransfer,
-)
+from gateway.domain.assembly import Costs, Terms, assemble, batch_fee, pack_moves, payer_of
+from gateway.domain.errors import InvalidArgumentError, PreconditionFailedError
+from gateway.domain.orders import RECIPIENTS_MAX, FeePayment
+from gateway.domain.packing import TransactionVersion
+from gateway.domain.plans import CostEstimate, FeeRates, Kind, Move, Plan, Skip
 from gateway.domain.splits import Split, split_total
 
 COMPUTE_UNITS_PER_TRANSFER: Final = 300
-"""Twice what a System transfer uses (150), and the same for the compute-budget instructions."""
-_MICRO: Final = 1_000_000
+"""Twice what a System transfer uses (150)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PlanInput:
-    """What a plan is made from. `recipient_balances` says what each recipient holds now."""
+    """What a payout of SOL is made from. `recipient_balances` says what each recipient holds."""
 
     source_wallet_id: UUID
     source_address: str
@@ -44,6 +30,28 @@ class PlanInput:
     version: TransactionVersion = TransactionVersion.LEGACY
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """A wallet that is emptied, and what it holds."""
+
+    wallet_id: UUID
+    address: str
+    balance_lamports: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SweepInput:
+    """What a consolidation of SOL is made from."""
+
+    sources: Sequence[Source]
+    destination: tuple[str, UUID]
+    destination_balance: int
+    fee_payer: tuple[str, UUID] | None
+    fee_payment: FeePayment
+    rates: FeeRates
+    version: TransactionVersion = TransactionVersion.LEGACY
+
+
 def plan_distribution(order: PlanInput) -> Plan:
     """Splits the total and packs the transfers into transactions paid by the source.
 
@@ -51,75 +59,147 @@ def plan_distribution(order: PlanInput) -> Plan:
     TotalTooSmallError for a total under the rent floors, OutOfRangeError if it and its fees exceed
     u64.
     """
-    _require_recipients(order)
+    require_recipients(order.recipient_addresses, order.source_address)
     floors = [rent_floor(held, order.rates) for held in order.recipient_balances]
     shares = split_total(order.split, order.total_lamports, floors)
-    opening = _opening(order.version, COMPUTE_UNITS_PER_TRANSFER, order.rates.compute_unit_price)
-    counts = pack(
-        order.version,
-        order.source_address,
-        opening,
-        (
-            (transfer_lamports(order.source_address, address, share),)
-            for address, share in zip(order.recipient_addresses, shares, strict=True)
-        ),
-    )
-    batches = _batches(counts, shares)
-    plan = Plan(
-        source_wallet_id=order.source_wallet_id,
-        source_address=order.source_address,
-        total_lamports=order.total_lamports,
-        split=order.split,
+    terms = Terms(
+        kind=Kind.DISTRIBUTION,
+        rates=order.rates,
         version=order.version,
-        compute_unit_price=order.rates.compute_unit_price,
-        compute_units_per_transfer=COMPUTE_UNITS_PER_TRANSFER,
-        estimate=_estimate(order, batches),
-        transfers=[
-            PlannedTransfer(position, batch.position, address, shares[position])
-            for batch in batches
-            for position, address in enumerate(
-                order.recipient_addresses[
-                    batch.first_transfer : batch.first_transfer + batch.transfer_count
-                ],
-                start=batch.first_transfer,
-            )
-        ],
-        batches=batches,
+        wallets={order.source_address: order.source_wallet_id},
+        fee_payer=order.source_address,
+        split=order.split,
     )
-    return dataclasses.replace(plan, etag=plan.digest())
+    moves = [
+        Move(order.source_address, address, share, COMPUTE_UNITS_PER_TRANSFER)
+        for address, share in zip(order.recipient_addresses, shares, strict=True)
+    ]
+    costs = Costs(
+        paid_lamports=order.total_lamports,
+        # A System transfer creates an account with the lamports it brings: no rent on top.
+        new_account_count=sum(held == 0 for held in order.recipient_balances),
+    )
+    return assemble(terms, pack_moves(terms, moves), costs)
+
+
+def plan_sweep(order: SweepInput) -> Plan:
+    """Moves all that the sources hold, down to exactly zero, less the fees that they pay.
+
+    Sources that hold nothing, or not more than their fee, are left out with the reason. Raises
+    InvalidArgumentError for repeated sources, PreconditionFailedError if nothing is left to move.
+    """
+    wallets, payer = sweep_wallets(
+        [(source.address, source.wallet_id) for source in order.sources],
+        order.destination[0],
+        order.fee_payer,
+    )
+    terms = Terms(
+        kind=Kind.CONSOLIDATION,
+        rates=order.rates,
+        version=order.version,
+        wallets=wallets,
+        fee_payer=payer,
+        alone=not payer and order.fee_payment is FeePayment.EACH_SOURCE,
+        destination=order.destination,
+    )
+    packed, skips = _pack_sweep(terms, order)
+    moves = [move for batch in packed for move in batch]
+    # Any of the transactions may land first.
+    least = min(sum(move.amount for move in batch) for batch in packed)
+    if least + order.destination_balance < order.rates.rent_floor_lamports:
+        raise PreconditionFailedError(
+            "the destination would stay under the rent floor: fund it first",
+            field="destination_wallet_id",
+        )
+    used = {payer, *(move.source_address for move in moves)} - {""}
+    terms = dataclasses.replace(
+        terms, skips=skips, wallets={address: wallets[address] for address in used}
+    )
+    costs = Costs(new_account_count=int(order.destination_balance == 0))
+    return assemble(terms, packed, costs)
+
+
+def sweep_wallets(
+    sources: Sequence[tuple[str, UUID]], destination: str, fee_payer: tuple[str, UUID] | None
+) -> tuple[dict[str, UUID], str]:
+    """Returns every wallet that may sign, and the payer's address ("" if sources pay).
+
+    Raises InvalidArgumentError for sources that repeat or are the destination, or for a fee payer
+    that is a source: what it has to keep for the fees of the others would not be drained.
+    """
+    addresses = [address for address, _ in sources]
+    if not 1 <= len(addresses) <= RECIPIENTS_MAX:
+        raise InvalidArgumentError(
+            f"sources must be between 1 and {RECIPIENTS_MAX}", field="source_wallet_ids"
+        )
+    if len(set(addresses)) != len(addresses):
+        raise InvalidArgumentError("a source is named twice", field="source_wallet_ids")
+    if destination in addresses:
+        raise InvalidArgumentError(
+            "the destination is among the sources", field="destination_wallet_id"
+        )
+    wallets = dict(sources)
+    if fee_payer is None:
+        return wallets, ""
+    if fee_payer[0] in wallets:
+        raise InvalidArgumentError(
+            "the fee payer is among the sources; name none to let sources pay",
+            field="fee_payer_wallet_id",
+        )
+    return {**wallets, fee_payer[0]: fee_payer[1]}, fee_payer[0]
+
+
+def _pack_sweep(terms: Terms, order: SweepInput) -> tuple[list[Sequence[Move]], list[Skip]]:
+    """Packs the sources; a payer among them gives what it holds less its transaction's fee.
+
+    A payer that holds less than the fee is left out, and the packing is made again without it.
+    """
+    skips = [
+        Skip(source.address, "it holds nothing")
+        for source in order.sources
+        if not source.balance_lamports
+    ]
+    # The richest first, so that those who pay for others are the ones that can.
+    sources = sorted(
+        (source for source in order.sources if source.balance_lamports),
+        key=lambda source: -source.balance_lamports,
+    )
+    while sources:
+        packed: list[Sequence[Move]] = []
+        poor: set[str] = set()
+        moves = [
+            Move(
+                item.address,
+                order.destination[0],
+                item.balance_lamports,
+                COMPUTE_UNITS_PER_TRANSFER,
+            )
+            for item in sources
+        ]
+        for batch in pack_moves(terms, moves):
+            paid = batch
+            if not terms.fee_payer:
+                fee = batch_fee(terms, batch)[1]
+                first = batch[0]
+                if first.amount <= fee:
+                    poor.add(payer_of(terms, batch))
+                    continue
+                paid = [dataclasses.replace(first, amount=first.amount - fee), *batch[1:]]
+            packed.append(paid)
+        if not poor:
+            return packed, skips
+        skips += [Skip(address, "it holds less than the fee") for address in sorted(poor)]
+        sources = [source for source in sources if source.address not in poor]
+    raise PreconditionFailedError(
+        "the sources hold nothing that can be moved",
+        field="source_wallet_ids",
+        reason="INSUFFICIENT_FUNDS",
+    )
 
 
 def rent_floor(held_lamports: int, rates: FeeRates) -> int:
     """Returns the least a wallet can be paid: what it lacks to be rent-exempt, and at least 1."""
     return max(1, rates.rent_floor_lamports - held_lamports)
-
-
-def compute_unit_limit(transfer_count: int, units_per_transfer: int) -> int:
-    """Returns the compute limit of a batch: its transfers and the two budget instructions."""
-    return (transfer_count + 2) * units_per_transfer
-
-
-def priority_fee(transfer_count: int, units_per_transfer: int, price: int) -> int:
-    """Returns a batch's priority fee in lamports, rounded up as the runtime does."""
-    return -(-compute_unit_limit(transfer_count, units_per_transfer) * price // _MICRO)
-
-
-def batch_instructions(
-    source: str,
-    transfers: Sequence[tuple[str, int]],
-    version: TransactionVersion,
-    units_per_transfer: int,
-    price: int,
-) -> list[Instruction]:
-    """Returns the instructions of one transaction, the same ones that the plan was packed with.
-
-    A v1 transaction has its limits in its configuration and so no budget instructions.
-    """
-    units = compute_unit_limit(len(transfers), units_per_transfer)
-    return [
-        *_opening(version, units, price),
-        *(transfer_lamports(source, address, amount) for address, amount in transfers),
-    ]
 
 
 def choose_price(recent_micro_lamports: Sequence[int], floor: int, cap: int) -> int:
@@ -147,49 +227,13 @@ def require_funds(estimate: CostEstimate, balance_lamports: int) -> None:
     )
 
 
-def _require_recipients(order: PlanInput) -> None:
-    addresses = order.recipient_addresses
+def require_recipients(addresses: Sequence[str], source: str) -> None:
+    """Returns if recipients are 1 to 10,000, each once, none the source; raises otherwise."""
     if not 1 <= len(addresses) <= RECIPIENTS_MAX:
         raise InvalidArgumentError(
             f"recipients must be between 1 and {RECIPIENTS_MAX}", field="recipients"
         )
     if len(set(addresses)) != len(addresses):
         raise InvalidArgumentError("a recipient is named twice", field="recipients")
-    if order.source_address in addresses:
+    if source in addresses:
         raise InvalidArgumentError("the source is among the recipients", field="recipients")
-
-
-def _opening(version: TransactionVersion, units: int, price: int) -> list[Instruction]:
-    if version is TransactionVersion.V1:
-        return []
-    return [set_compute_unit_limit(units), set_compute_unit_price(price)]
-
-
-def _batches(counts: Sequence[int], shares: Sequence[int]) -> list[PlannedBatch]:
-    starts = accumulate(counts, initial=0)
-    return [
-        PlannedBatch(position, start, count, sum(shares[start : start + count]))
-        for position, (start, count) in enumerate(zip(starts, counts, strict=False))
-    ]
-
-
-def _estimate(order: PlanInput, batches: Sequence[PlannedBatch]) -> CostEstimate:
-    rates = order.rates
-    base = rates.lamports_per_signature * len(batches)
-    priority = sum(
-        priority_fee(batch.transfer_count, COMPUTE_UNITS_PER_TRANSFER, rates.compute_unit_price)
-        for batch in batches
-    )
-    required = order.total_lamports + base + priority
-    if required > U64_MAX:
-        raise OutOfRangeError("the total and its fees exceed u64", field="total_lamports")
-    return CostEstimate(
-        transaction_count=len(batches),
-        base_fee_lamports=base,
-        priority_fee_lamports=priority,
-        # A System transfer creates an account with the lamports it brings: nothing on top.
-        rent_lamports=0,
-        required_lamports=required,
-        rent_floor_lamports=rates.rent_floor_lamports,
-        new_account_count=sum(held == 0 for held in order.recipient_balances),
-    )

@@ -5,54 +5,34 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from gateway.domain.instructions import Instruction
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.splits import RandomSplit, Split, WeightedSplit
-from gateway.domain.states import AttemptState, BatchState, DistributionState
-
-RECIPIENTS_MAX: Final = 10_000
+from gateway.domain.states import BatchState, DistributionState
 
 
-@dataclass(frozen=True, slots=True)
-class RecipientIds:
-    """Wallets of this vault, by id."""
+class Kind(StrEnum):
+    """What a distribution does."""
 
-    ids: tuple[UUID, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RecipientAddresses:
-    """Any addresses."""
-
-    addresses: tuple[str, ...]
+    DISTRIBUTION = "distribution"
+    CONSOLIDATION = "consolidation"
+    CLOSING = "closing"
 
 
 @dataclass(frozen=True, slots=True)
-class RecipientRange:
-    """A range of a master's wallets, all of which must be stored."""
+class Asset:
+    """What is moved; SOL has neither mint nor program. `decimals` is as the chain said."""
 
-    master_wallet_id: UUID
-    first_index: int
-    count: int
-
-
-Recipients = RecipientIds | RecipientAddresses | RecipientRange
+    mint: str = ""
+    token_program: str = ""
+    decimals: int = 9
 
 
-@dataclass(frozen=True, slots=True)
-class DistributionOrder:
-    """What is asked for: from whom, to whom, how much, split how. A seed may be missing (empty)."""
-
-    source_wallet_id: UUID
-    recipients: Recipients
-    total_lamports: int
-    split: Split
-
-    def digest(self) -> bytes:
-        """SHA-256 by which a repeated request is told from another with the same request id."""
-        return hashlib.sha256(repr(self).encode()).digest()
+SOL: Final = Asset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +49,13 @@ class FeeRates:
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """What a distribution costs besides its total, and what the source must hold for it."""
+    """What a distribution costs besides its total, and what the payer must hold for it.
+
+    Fees and rent are what is expected. `maximum_lamports` is the most that fees and rent can come
+    to: every batch split down to single transfers, and each of those failing on the way.
+    `refund_lamports` is rent that comes back by closing accounts, `withheld_amount` what the token
+    program keeps of the total, in base units.
+    """
 
     transaction_count: int
     base_fee_lamports: int
@@ -78,16 +64,44 @@ class CostEstimate:
     required_lamports: int
     rent_floor_lamports: int
     new_account_count: int
+    maximum_lamports: int = 0
+    refund_lamports: int = 0
+    withheld_amount: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One transfer with what carries it out.
+
+    `amount` leaves `source_address`'s hands; `withheld_amount` of it does not arrive. No `steps`
+    means a System transfer from source to recipient.
+    """
+
+    source_address: str
+    recipient_address: str
+    amount: int
+    compute_units: int
+    steps: tuple[Instruction, ...] = ()
+    withheld_amount: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedTransfer:
-    """A transfer of the plan: its place from 0, the batch that carries it, to whom, how much."""
+    """A move in its place of the plan, from 0, and the batch that carries it."""
 
     position: int
     batch_position: int
-    recipient_address: str
-    amount_lamports: int
+    move: Move
+
+    @property
+    def recipient_address(self) -> str:
+        """Who is paid."""
+        return self.move.recipient_address
+
+    @property
+    def amount(self) -> int:
+        """How much leaves the source, in base units."""
+        return self.move.amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,36 +111,70 @@ class PlannedBatch:
     position: int
     first_transfer: int
     transfer_count: int
-    total_lamports: int
+    total_amount: int
+    fee_payer_address: str
+    signature_count: int
+    fee_lamports: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """What a plan leaves out, and why."""
+
+    address: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A frozen plan. `etag` is a digest of all that is approved with it."""
+    """A frozen plan. `etag` is a digest of all that is approved with it.
+
+    `source_*` is the wallet that pays the fees (of a consolidation whose sources pay their own, the
+    first source). `wallets` are all that sign, by address, `destination` whoever receives where
+    that is one wallet of the vault.
+    """
 
     source_wallet_id: UUID
     source_address: str
-    total_lamports: int
+    total_amount: int
     split: Split
     version: TransactionVersion
     compute_unit_price: int
-    compute_units_per_transfer: int
+    opening_units: int
+    lamports_per_signature: int
     estimate: CostEstimate
     transfers: Sequence[PlannedTransfer]
     batches: Sequence[PlannedBatch]
+    wallets: Mapping[str, UUID]
+    kind: Kind = Kind.DISTRIBUTION
+    asset: Asset = SOL
+    source_account: str = ""
+    destination: tuple[str, UUID] | None = None
+    prologue: tuple[Instruction, ...] = ()
+    skips: Sequence[Skip] = ()
     etag: str = field(default="")
 
     def digest(self) -> str:
         """SHA-256 in hex, shortened to 128 bits, over the plan's content."""
         content = {
+            "kind": self.kind.value,
+            "asset": [self.asset.mint, self.asset.token_program],
             "source": self.source_address,
-            "total": self.total_lamports,
+            "total": self.total_amount,
             "split": describe_split(self.split),
             "version": self.version.value,
             "price": self.compute_unit_price,
-            "units": self.compute_units_per_transfer,
+            "units": self.opening_units,
+            "prologue": repr(self.prologue),
+            "payers": [item.fee_payer_address for item in self.batches],
             "transfers": [
-                (item.batch_position, item.recipient_address, item.amount_lamports)
+                (
+                    item.batch_position,
+                    item.recipient_address,
+                    item.amount,
+                    item.move.compute_units,
+                    repr(item.move.steps) if item.move.steps else item.move.source_address,
+                )
                 for item in self.transfers
             ],
         }
@@ -146,91 +194,80 @@ def describe_split(split: Split) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many transfers and lamports are in each state; states with none are left out."""
+    """How many transfers, base units and batches are in each state; none is left out."""
 
     transfers: Mapping[BatchState, int]
-    lamports: Mapping[BatchState, int]
+    amounts: Mapping[BatchState, int]
     batches: Mapping[BatchState, int]
 
     @property
-    def finalized_lamports(self) -> int:
-        """Lamports that have arrived for good."""
-        return self.lamports.get(BatchState.FINALIZED, 0)
+    def finalized_amount(self) -> int:
+        """Base units that were moved for good."""
+        return self.amounts.get(BatchState.FINALIZED, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """How many finalized transactions the chain's own record confirms, and how many it does not."""
+
+    pending: int = 0
+    matched: int = 0
+    differing: int = 0
+    unavailable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """A stored distribution. `source_wallet_id` stays when the wallet is deleted later."""
+    """A stored distribution. `source_wallet_id` stays when the wallet is deleted later.
+
+    `unlock_wallet_ids` is one signing wallet of each key group: what a session has to unlock.
+    """
 
     id: UUID
     state: DistributionState
+    kind: Kind
+    asset: Asset
     etag: str
     source_wallet_id: UUID
     source_address: str
-    total_lamports: int
+    source_account: str
+    destination_address: str
+    total_amount: int
     transfer_count: int
     batch_count: int
     split_kind: str
     split_seed: bytes
     version: TransactionVersion
     compute_unit_price: int
-    compute_units_per_transfer: int
+    opening_units: int
+    lamports_per_signature: int
+    prologue: tuple[Instruction, ...]
     estimate: CostEstimate
     tally: Tally
+    receipts: Receipts
     fees_paid_lamports: int
     last_error: str
     created_at: datetime
     updated_at: datetime
+    unlock_wallet_ids: Sequence[UUID] = ()
+    skips: Sequence[Skip] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A transfer and what became of it. `transaction_signature` is that of the last attempt."""
+    """A transfer and what became of it.
+
+    Signature, slot, fee (the transaction's) and receipt are those of the last attempt.
+    """
 
     position: int
+    source_address: str
     recipient_address: str
-    amount_lamports: int
+    amount: int
+    withheld_amount: int
     state: BatchState
     transaction_signature: str
+    slot: int
+    fee_lamports: int
+    receipt: str
     error: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedBatch:
-    """A batch that this worker has leased, with its transfers as (recipient, lamports)."""
-
-    position: int
-    transfers: Sequence[tuple[str, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class NewAttempt:
-    """Signed bytes on their way into the database, before anybody sends them."""
-
-    batch_position: int
-    signature: str
-    wire: bytes
-    blockhash: str
-    last_valid_block_height: int
-    blockhash_slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class LiveAttempt:
-    """A stored attempt that has no final state yet."""
-
-    batch_position: int
-    signature: str
-    wire: bytes
-    last_valid_block_height: int
-    blockhash_slot: int
-    state: AttemptState
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptMove:
-    """An attempt's new state, and why."""
-
-    signature: str
-    state: AttemptState
-    error: str = ""

@@ -46,10 +46,11 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ComputeBudget:
-    """A transaction's compute limit and priority fee."""
+    """A transaction's compute limit and priority fee, and (v1) how much account data it loads."""
 
     compute_unit_limit: int
     priority_fee_lamports: int
+    loaded_data_bytes_max: int = 65_536
 
 
 class TransactionCompiler(Protocol):
@@ -64,6 +65,14 @@ class TransactionCompiler(Protocol):
         budget: ComputeBudget,
     ) -> bytes:
         """Returns an unsigned wire transaction."""
+        ...
+
+    def accounts_of(self, wire: bytes) -> list[str]:
+        """Returns the accounts of wire bytes that `compile` made, in their order."""
+        ...
+
+    def associated_token_address(self, owner: str, token_program: str, mint: str) -> str:
+        """Returns the address of the token account that is derived for `owner`."""
         ...
 
     def fee_probe(self, payer: str, blockhash: str) -> bytes:

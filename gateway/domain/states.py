@@ -12,6 +12,7 @@ batch's. The database enforces the same tables (migrations/0003): whatever is no
                    in_flight -> planned  (its attempt expired: another may be made)
                    planned -> failed (refused before signing) | cancelled
                    unknown -> finalized | failed | planned  (the truth came out)
+                   planned, in_flight, unknown -> split  (instead of failed: two halves go on)
 
     attempt        signed -> sent -> confirmed -> finalized | failed
                    signed, sent -> expired  (proven, see below)
@@ -54,6 +55,8 @@ class BatchState(StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     CANCELLED = "cancelled"
+    SPLIT = "split"
+    """It failed, and its halves took its place: it counts no more."""
 
 
 class AttemptState(StrEnum):
@@ -85,12 +88,13 @@ DISTRIBUTION_MOVES: Final[Mapping[DistributionState, frozenset[DistributionState
 }
 _B = BatchState
 BATCH_MOVES: Final[Mapping[BatchState, frozenset[BatchState]]] = {
-    _B.PLANNED: frozenset({_B.IN_FLIGHT, _B.FAILED, _B.CANCELLED}),
-    _B.IN_FLIGHT: frozenset({_B.PLANNED, _B.FINALIZED, _B.FAILED, _B.UNKNOWN}),
-    _B.UNKNOWN: frozenset({_B.PLANNED, _B.FINALIZED, _B.FAILED}),
+    _B.PLANNED: frozenset({_B.IN_FLIGHT, _B.FAILED, _B.CANCELLED, _B.SPLIT}),
+    _B.IN_FLIGHT: frozenset({_B.PLANNED, _B.FINALIZED, _B.FAILED, _B.UNKNOWN, _B.SPLIT}),
+    _B.UNKNOWN: frozenset({_B.PLANNED, _B.FINALIZED, _B.FAILED, _B.SPLIT}),
     _B.FINALIZED: frozenset(),
     _B.FAILED: frozenset(),
     _B.CANCELLED: frozenset(),
+    _B.SPLIT: frozenset(),
 }
 _A = AttemptState
 ATTEMPT_MOVES: Final[Mapping[AttemptState, frozenset[AttemptState]]] = {

@@ -34,6 +34,7 @@ class DistributionEngine:
         self._chain = chain
         self._clock = clock
         self._config = config or RunConfig()
+        self._compiler = compiler
         self._batch_signer = BatchSigner(store, chain, signer, compiler)
         self._runs: dict[UUID, DistributionRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -53,6 +54,7 @@ class DistributionEngine:
             self._chain,
             self._clock,
             self._batch_signer,
+            self._compiler,
             self._config,
             session_token,
         )

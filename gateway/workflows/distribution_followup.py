@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from gateway.domain.attempts import AttemptMove, LiveAttempt
 from gateway.domain.chain import Chain, LapsedTransaction, SignatureStatus
 from gateway.domain.confirmation import Sighting, is_past, judge
 from gateway.domain.errors import ChainUnavailableError, TransactionRejectedError
-from gateway.domain.plans import AttemptMove, LiveAttempt
 from gateway.domain.ports import Clock, Store
 from gateway.domain.states import AttemptState
 
@@ -66,7 +66,9 @@ class Followup:
             )
             ruling = judge(item.state, item.last_valid_block_height, sighting)
             if ruling.state is not item.state:
-                moves.append(AttemptMove(item.signature, ruling.state, ruling.error))
+                status = seen[item.signature]
+                slot = status.slot if status else 0
+                moves.append(AttemptMove(item.signature, ruling.state, ruling.error, slot))
         await self._move(moves)
         await self._send_again([item for item in fresh if seen[item.signature] is None])
 

@@ -13,9 +13,10 @@ from gateway.domain.errors import (
     StoreUnavailableError,
 )
 from gateway.domain.plans import Distribution
-from gateway.domain.ports import Clock, Store
+from gateway.domain.ports import Clock, Store, TransactionCompiler
 from gateway.domain.states import BatchState, DistributionState
 from gateway.workflows.distribution_followup import Followup
+from gateway.workflows.distribution_receipts import Reconciliation
 from gateway.workflows.distribution_signing import BatchSigner
 
 log = logging.getLogger("solward.gateway.distribution")
@@ -48,12 +49,14 @@ class DistributionRun:
     chain: Chain
     clock: Clock
     signer: BatchSigner
+    compiler: TransactionCompiler
     config: RunConfig
     token: bytes = field(default=b"", repr=False)
     worker: UUID = field(default_factory=uuid4)
     # Set in the same breath as the decision to end, so that a session given later starts another.
     is_ending: bool = False
     _followup: Followup = field(init=False)
+    _receipts: Reconciliation = field(init=False)
     _sign_after_s: float = 0.0
     _leased_at_s: float = float("-inf")
     _noted: str = ""
@@ -63,6 +66,7 @@ class DistributionRun:
         self._followup = Followup(
             self.store, self.chain, self.clock, self.distribution_id, self.config.resend_s
         )
+        self._receipts = Reconciliation(self.store, self.chain, self.compiler, self.distribution_id)
 
     async def run(self) -> None:
         """Works until the distribution is settled, or needs a session that nobody has given."""
@@ -98,7 +102,7 @@ class DistributionRun:
             async with self.store.read() as unit:
                 live = await unit.distributions.live_attempts(self.distribution_id, self.worker)
         await self._followup.follow(live)
-        return await self._is_over()
+        return await self._is_over(compared=await self._receipts.step())
 
     def _may_sign(self, found: Distribution, in_flight: int) -> bool:
         return (
@@ -135,16 +139,17 @@ class DistributionRun:
             return  # somebody paused, cancelled or finished it first
         self._followup.last_error = why
 
-    async def _is_over(self) -> bool:
+    async def _is_over(self, *, compared: bool) -> bool:
         async with self.store.transaction() as unit:
             settled = await unit.distributions.settle(self.distribution_id)
             found = await unit.distributions.get(self.distribution_id)
             live = await unit.distributions.live_attempts(self.distribution_id, self.worker)
         if settled is not None:
-            self.is_ending = True
-            return True
+            # What was finalized in this very step is compared in the next.
+            self.is_ending = compared and not found.receipts.pending
+            return self.is_ending
         signs = bool(self.token) and found.state is DistributionState.EXECUTING
-        if live or signs:
+        if live or signs or not compared:
             return False
         self.is_ending = True
         if found.state is DistributionState.EXECUTING and not found.last_error:

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from uuid import UUID, uuid4
 
 from gateway.domain.addresses import encode_base58
+from gateway.domain.attempts import ClaimedBatch, NewAttempt
 from gateway.domain.chain import Blockhash, Chain
 from gateway.domain.custody import (
     ItemRefusal,
@@ -15,15 +16,17 @@ from gateway.domain.custody import (
     SignOutcome,
 )
 from gateway.domain.errors import SignerUnavailableError
-from gateway.domain.planner import batch_instructions, compute_unit_limit, priority_fee
-from gateway.domain.plans import ClaimedBatch, Distribution, NewAttempt
-from gateway.domain.ports import ComputeBudget, Store, TransactionCompiler
+from gateway.domain.plans import Distribution
+from gateway.domain.ports import Store, TransactionCompiler
 from gateway.domain.wallets import OwnershipProof, SigningWallet
+from gateway.workflows.distribution_items import addresses_of, batch_item
 
 _RESOURCE_EXHAUSTED: Final = 8
 _UNAVAILABLE: Final = 14
 _UNAUTHENTICATED: Final = 16
 _RETRY_S: Final = 1.0
+# Rules that one recipient, or the sum of many, can break: half of the batch may be allowed.
+_RULES_OF_ONE: Final = ("/destinations", "_per_transaction_max")
 
 
 class TransactionSigner(Protocol):
@@ -55,6 +58,7 @@ class _Sorted:
 
     attempts: list[NewAttempt] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
+    splittable: set[int] = field(default_factory=set)
     wait_s: float = 0.0
     stop: str = ""
 
@@ -64,7 +68,7 @@ class _Work:
     """Claimed batches and what the signer needs to know to judge and sign them."""
 
     batches: list[ClaimedBatch]
-    source: SigningWallet | None
+    wallets: dict[str, SigningWallet]
     proofs: dict[str, OwnershipProof]
 
 
@@ -94,10 +98,20 @@ class BatchSigner:
         work = await self._claim(plan, worker, lease_s, limit)
         if not work.batches:
             return Signed()
-        if work.source is None:
-            return Signed(stop="the source wallet is not stored any more")
         recent = await self._chain.get_latest_blockhash("confirmed")
-        items = [self._item(plan, work, work.source, batch, recent) for batch in work.batches]
+        items: list[SignItem] = []
+        for batch in work.batches:
+            item = batch_item(
+                self._compiler,
+                plan,
+                batch,
+                recent.blockhash,
+                work,
+                f"{plan.id}/{batch.position}",
+            )
+            if item is None:
+                return Signed(stop="a wallet that has to sign is not stored any more")
+            items.append(item)
         try:
             outcomes = await self._signer.sign_transactions(str(uuid4()), token, items)
         except SignerRefusedError as error:
@@ -109,7 +123,7 @@ class BatchSigner:
         found = _sort(work.batches, outcomes, recent)
         async with self._store.transaction() as unit:
             if found.refused:
-                await unit.distributions.refuse(plan.id, worker, found.refused)
+                await unit.distributions.refuse(plan.id, worker, found.refused, found.splittable)
             stored = await unit.distributions.store_attempts(plan.id, worker, found.attempts)
         return Signed(
             tuple(attempt for attempt in found.attempts if attempt.signature in stored),
@@ -120,38 +134,10 @@ class BatchSigner:
     async def _claim(self, plan: Distribution, worker: UUID, lease_s: float, limit: int) -> _Work:
         async with self._store.transaction() as unit:
             batches = await unit.distributions.claim(plan.id, worker, lease_s, limit)
-            addresses = [address for batch in batches for address, _ in batch.transfers]
-            sources = await unit.wallets.signing_wallets([plan.source_address])
-            proofs = await unit.wallets.ownership_proofs(addresses)
-        return _Work(batches, sources.get(plan.source_address), proofs)
-
-    def _item(
-        self,
-        plan: Distribution,
-        work: _Work,
-        source: SigningWallet,
-        batch: ClaimedBatch,
-        recent: Blockhash,
-    ) -> SignItem:
-        count, units = len(batch.transfers), plan.compute_units_per_transfer
-        wire = self._compiler.compile(
-            plan.version,
-            plan.source_address,
-            batch_instructions(
-                plan.source_address,
-                batch.transfers,
-                plan.version,
-                units,
-                plan.compute_unit_price,
-            ),
-            recent.blockhash,
-            ComputeBudget(
-                compute_unit_limit(count, units),
-                priority_fee(count, units, plan.compute_unit_price),
-            ),
-        )
-        proofs = [work.proofs[address] for address, _ in batch.transfers if address in work.proofs]
-        return SignItem(f"{plan.id}/{batch.position}", wire, (source,), proofs)
+            signers, others = addresses_of(plan, batches)
+            wallets = await unit.wallets.signing_wallets(sorted(signers))
+            proofs = await unit.wallets.ownership_proofs(sorted(others))
+        return _Work(batches, wallets, proofs)
 
 
 def _sort(
@@ -180,6 +166,8 @@ def _sort(
             found.wait_s = max(found.wait_s, delay_s)
         else:
             found.refused[batch.position] = _refusal(outcome)
+            if any(name in outcome.rule for name in _RULES_OF_ONE):
+                found.splittable.add(batch.position)
     return found
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from gateway.domain.plans import Distribution, Tally
+from gateway.domain.plans import Asset, Distribution, Tally
 from gateway.domain.ports import Clock, Store
 from gateway.domain.states import BatchState, DistributionState
 
@@ -30,6 +30,7 @@ class Progress:
     transfers_per_s: float
     remaining_s: float | None
     last_error: str
+    asset: Asset
 
 
 async def watch(
@@ -63,7 +64,7 @@ def _progress(found: Distribution, first: Distribution, elapsed_s: float) -> Pro
     rate = since / elapsed_s if elapsed_s > 0 else 0.0
     left = sum(counts.get(state, 0) for state in (BatchState.PLANNED, BatchState.IN_FLIGHT))
     remaining_s = 0.0 if left == 0 else left / rate if rate > 0 else None
-    return Progress(found.state, found.tally, rate, remaining_s, found.last_error)
+    return Progress(found.state, found.tally, rate, remaining_s, found.last_error, found.asset)
 
 
 def _differs(one: Progress, other: Progress) -> bool:

@@ -14,10 +14,12 @@ from gateway.adapters.postgres import Database
 from gateway.adapters.solana_rpc import Endpoint, EndpointLimits, SingleEndpoint, SolanaRpc
 from gateway.adapters.solana_tx import SoldersTransactions
 from gateway.domain.custody import ItemRefusal, SignedTransaction, SignItem, SignOutcome
-from gateway.domain.plans import Distribution, DistributionOrder, RecipientAddresses
+from gateway.domain.orders import DistributionOrder, Order, RecipientAddresses
+from gateway.domain.plans import Distribution
 from gateway.domain.splits import RandomSplit, Split
-from gateway.workflows.distribution import DistributionWorkflows, PlanningConfig
+from gateway.workflows.distribution import DistributionWorkflows
 from gateway.workflows.distribution_engine import DistributionEngine
+from gateway.workflows.distribution_planning import Planning, PlanningConfig
 from gateway.workflows.distribution_run import RunConfig
 from tests.postgres.samples import address_of
 from tests.support.svm_chain import SvmChain
@@ -108,6 +110,32 @@ class Desk:
         recipients = RecipientAddresses(tuple(address_of(n, "pay") for n in range(count)))
         return DistributionOrder(self.source_id, recipients, total, split or RandomSplit(SEED))
 
+    async def wallets(self, count: int, lamports: int, salt: int = 0) -> list[tuple[UUID, str]]:
+        """Stores `count` wallets of ours that hold so much each: (id, address)."""
+        found: list[tuple[UUID, str]] = []
+        async with self.database.transaction() as unit:
+            for number in range(count):
+                key = Keypair.from_seed((1 + salt * 1000 + number).to_bytes(32, "big"))
+                address = str(key.pubkey())
+                wallet_id = await unit.wallets.insert_imported(
+                    address=address,
+                    encrypted_private_key="sealed",
+                    key_group="group",
+                    ownership_tag="tag",
+                )
+                self.signer.keys[address] = key
+                if lamports:
+                    self.chain.fund(key.pubkey(), lamports)
+                found.append((wallet_id, address))
+        return found
+
+    async def done(self, order: Order, request: int = 1) -> Distribution:
+        """Plans and executes an order and waits for its run's end."""
+        planned = await self.workflows.create(str(UUID(int=request)), order)
+        await self.workflows.execute(planned.id, planned.etag, TOKEN)
+        await self.engine.wait()
+        return await self.workflows.get(planned.id)
+
     async def planned(self, count: int, total: int, request: int = 1) -> Distribution:
         """Plans a distribution."""
         return await self.workflows.create(str(UUID(int=request)), self.order(count, total))
@@ -121,8 +149,8 @@ class Desk:
 
     async def paid(self, distribution: Distribution) -> list[tuple[int, int]]:
         """(planned, held) for each recipient, in order."""
-        page = await self.workflows.list_transfers(distribution.id, 1000)
-        return [(item.amount_lamports, self.balance(item.recipient_address)) for item in page.items]
+        page, _ = await self.workflows.list_transfers(distribution.id, 1000)
+        return [(item.amount, self.balance(item.recipient_address)) for item in page.items]
 
     def another_engine(self, config: RunConfig | None = None) -> DistributionEngine:
         """A second gateway's engine on the same database and chain."""
@@ -163,12 +191,8 @@ async def open_desk(
     rpc = SolanaRpc(SingleEndpoint(endpoint, clock, jitter=lambda: 0.5))
     compiler = SoldersTransactions()
     engine = DistributionEngine(database, rpc, signer, compiler, clock, RUN)
-    workflows = DistributionWorkflows(
-        database,
-        rpc,
-        compiler,
-        engine,
-        planning or PlanningConfig(),
-        draw=lambda count: SEED[:count],
+    plans = Planning(
+        database, rpc, compiler, planning or PlanningConfig(), draw=lambda count: SEED[:count]
     )
+    workflows = DistributionWorkflows(database, rpc, plans, engine)
     return Desk(database, node, signer, clock, rpc, engine, workflows, source_id, address)

@@ -17,7 +17,7 @@ from gateway.domain.errors import (
     RequestIdConflictError,
     TotalTooSmallError,
 )
-from gateway.domain.plans import RecipientAddresses, RecipientIds, RecipientRange, Recipients
+from gateway.domain.orders import RecipientAddresses, RecipientIds, RecipientRange, Recipients
 from gateway.domain.splits import EvenSplit, RandomSplit, Split, WeightedSplit
 from gateway.domain.states import DistributionState
 from tests.distribution.support import SEED, Desk
@@ -71,16 +71,14 @@ async def test_every_split_is_stored(desk: Desk) -> None:
     for number, split in enumerate(splits, start=1):
         order = desk.order(3, TOTAL, split)
         planned = await desk.workflows.create(str(UUID(int=number)), order)
-        page = await desk.workflows.list_transfers(planned.id, 2)
-        rest = await desk.workflows.list_transfers(planned.id, 2, page.next_page_token)
+        page, _ = await desk.workflows.list_transfers(planned.id, 2)
+        rest, _ = await desk.workflows.list_transfers(planned.id, 2, page.next_page_token)
         transfers = [*page.items, *rest.items]
         assert [item.position for item in transfers] == [0, 1, 2]
-        assert sum(item.amount_lamports for item in transfers) == TOTAL
+        assert sum(item.amount for item in transfers) == TOTAL
         assert rest.next_page_token == ""
         plan = await desk.workflows.plan(order)
-        assert [item.amount_lamports for item in plan.transfers] == [
-            item.amount_lamports for item in transfers
-        ]
+        assert [item.amount for item in plan.transfers] == [item.amount for item in transfers]
 
 
 async def test_recipients_by_id_and_by_range(desk: Desk, database: Database) -> None:
@@ -145,9 +143,9 @@ async def test_amounts_near_u64_max_are_kept(desk: Desk) -> None:
     """A total above 2**63 goes through plan, database and back unchanged."""
     total = U64_MAX - 10**6
     planned = await desk.workflows.create(REQUEST, desk.order(2, total, EvenSplit()))
-    page = await desk.workflows.list_transfers(planned.id)
-    assert planned.total_lamports == total
-    assert sum(item.amount_lamports for item in page.items) == total
+    page, _ = await desk.workflows.list_transfers(planned.id)
+    assert planned.total_amount == total
+    assert sum(item.amount for item in page.items) == total
 
 
 async def test_a_node_that_lies_or_dies_while_planning(desk: Desk) -> None:

@@ -38,17 +38,23 @@ async def test_the_database_knows_the_same_moves(
 
 
 FROZEN: Final = [
-    "UPDATE transfers SET amount_lamports = amount_lamports + 1",
+    "UPDATE transfers SET amount = amount + 1",
     "UPDATE transfers SET recipient_address = repeat('1', 32)",
     "DELETE FROM transfers",
     "TRUNCATE transfers",
     "DELETE FROM distribution_batches",
-    "UPDATE distribution_batches SET total_lamports = 1",
-    "UPDATE distributions SET total_lamports = 1",
+    "UPDATE distribution_batches SET total_amount = 1",
+    "UPDATE distributions SET total_amount = 1",
     "UPDATE distributions SET etag = 'x'",
     "DELETE FROM distributions",
     "INSERT INTO transfers SELECT distribution_id, 99, 0, repeat('1', 32), 1 FROM transfers",
     "INSERT INTO distribution_batches SELECT id, 99, 0, 1, 1 FROM distributions",
+    """INSERT INTO distribution_batches
+    SELECT id, 99, 0, 1, 1, 'planned', '', NULL, NULL, '', 1, 0, 0 FROM distributions""",
+    "UPDATE distribution_batches SET state = 'split' WHERE position = 0",
+    "UPDATE transfers SET steps = '[]'",
+    "UPDATE distribution_batches SET fee_lamports = 1",
+    "UPDATE distributions SET mint = 'x', token_program = 'x'",
     "UPDATE distributions SET state = 'completed'",
     "UPDATE distribution_batches SET state = 'finalized'",
     "UPDATE distributions SET state = 'nonsense'",
@@ -70,7 +76,7 @@ async def test_a_plan_is_frozen(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE pg_temp.t SET amount_lamports = amount_lamports + 1 WHERE position = 0",
+        "UPDATE pg_temp.t SET amount = amount + 1 WHERE position = 0",
         "DELETE FROM pg_temp.t WHERE position = 29",
         "UPDATE pg_temp.t SET batch_position = 1 - batch_position",
     ],
@@ -90,13 +96,13 @@ async def test_a_plan_that_does_not_add_up_is_not_committed(desk: Desk, damage: 
                 "UPDATE pg_temp.b SET distribution_id = (SELECT id FROM pg_temp.d);"
                 "ALTER TABLE pg_temp.d DROP COLUMN ordinal;"
                 "INSERT INTO distributions (id, state, etag, source_wallet_id, source_address, "
-                "total_lamports, transfer_count, batch_count, split_kind, split_seed, "
-                "transaction_version, compute_unit_price, compute_units_per_transfer, "
+                "total_amount, transfer_count, batch_count, split_kind, split_seed, "
+                "transaction_version, compute_unit_price, opening_units, "
                 "base_fee_lamports, priority_fee_lamports, rent_lamports, required_lamports, "
                 "rent_floor_lamports, new_account_count) SELECT id, state, etag, "
-                "source_wallet_id, source_address, total_lamports, transfer_count, batch_count, "
+                "source_wallet_id, source_address, total_amount, transfer_count, batch_count, "
                 "split_kind, split_seed, transaction_version, compute_unit_price, "
-                "compute_units_per_transfer, base_fee_lamports, priority_fee_lamports, "
+                "opening_units, base_fee_lamports, priority_fee_lamports, "
                 "rent_lamports, required_lamports, rent_floor_lamports, new_account_count "
                 "FROM pg_temp.d;"
                 "INSERT INTO distribution_batches TABLE pg_temp.b;"

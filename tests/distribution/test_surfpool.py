@@ -14,12 +14,13 @@ from gateway.adapters.postgres import Database
 from gateway.adapters.solana_rpc import Endpoint, SingleEndpoint, SolanaRpc
 from gateway.adapters.solana_tx import SoldersTransactions
 from gateway.clock import SystemClock
+from gateway.domain.orders import DistributionOrder, RecipientAddresses
 from gateway.domain.packing import TransactionVersion
-from gateway.domain.plans import DistributionOrder, RecipientAddresses
 from gateway.domain.splits import RandomSplit
 from gateway.domain.states import DistributionState
-from gateway.workflows.distribution import DistributionWorkflows, PlanningConfig
+from gateway.workflows.distribution import DistributionWorkflows
 from gateway.workflows.distribution_engine import DistributionEngine
+from gateway.workflows.distribution_planning import Planning, PlanningConfig
 from gateway.workflows.distribution_run import RunConfig
 from solward_client.devstack.surfpool import Surfpool
 from tests.distribution.support import TOKEN, MemorySigner
@@ -57,7 +58,10 @@ async def test_everybody_is_paid_once(
         database, rpc, MemorySigner({address: key}), compiler, clock, RunConfig(poll_s=0.2)
     )
     workflows = DistributionWorkflows(
-        database, rpc, compiler, engine, PlanningConfig(version=version)
+        database,
+        rpc,
+        Planning(database, rpc, compiler, PlanningConfig(version=version)),
+        engine,
     )
     recipients = tuple(address_of(number, version.value) for number in range(90))
     order = DistributionOrder(
@@ -68,12 +72,12 @@ async def test_everybody_is_paid_once(
     await engine.wait()
 
     done = await workflows.get(planned.id)
-    page = await workflows.list_transfers(planned.id, 100)
+    page, _ = await workflows.list_transfers(planned.id, 100)
     held = await rpc.get_balances([item.recipient_address for item in page.items])
     left = await rpc.get_balance(address)
     await engine.close()
     await rpc.close()
     assert (done.state, done.last_error) == (DistributionState.COMPLETED, "")
-    assert [item.amount_lamports for item in page.items] == [one.balance_lamports for one in held]
+    assert [item.amount for item in page.items] == [one.balance_lamports for one in held]
     assert sum(one.balance_lamports for one in held) == TOTAL
     assert left.balance_lamports == 2 * TOTAL - done.fees_paid_lamports

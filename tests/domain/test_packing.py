@@ -25,8 +25,9 @@ from gateway.domain.instructions import (
     transfer_lamports,
 )
 from gateway.domain.packing import LIMITS, Parcel, TransactionVersion, pack
-from gateway.domain.planner import batch_instructions, compute_unit_limit, priority_fee
+from gateway.domain.plans import Move
 from gateway.domain.ports import ComputeBudget
+from gateway.domain.steps import batch_instructions, priority_fee
 
 BLOCKHASH = "1" * 32
 LEGACY, V1 = TransactionVersion.LEGACY, TransactionVersion.V1
@@ -141,12 +142,14 @@ def test_full_batches_execute(version: TransactionVersion, count: int) -> None:
     transfers = [(address_of(n), 650_240 + n) for n in range(1, count + 1)]
     # LiteSVM charges no priority fee for v1, whatever its configuration says: none is asked for.
     units, price = 300, 7_777 if version is LEGACY else 0
+    limit = (count + 2) * units
+    moves = [Move(str(payer.pubkey()), address, amount, units) for address, amount in transfers]
     wire = SoldersTransactions().compile(
         version,
         str(payer.pubkey()),
-        batch_instructions(str(payer.pubkey()), transfers, version, units, price),
+        batch_instructions(version, limit, price, (), moves),
         str(svm.latest_blockhash()),
-        ComputeBudget(compute_unit_limit(count, units), priority_fee(count, units, price)),
+        ComputeBudget(limit, priority_fee(limit, price)),
     )
     assert len(wire) <= LIMITS[version].bytes_max
     message = VersionedTransaction.from_bytes(wire).message
@@ -155,7 +158,7 @@ def test_full_batches_execute(version: TransactionVersion, count: int) -> None:
     assert isinstance(result, TransactionMetadata), result
     for address, amount in transfers:
         assert svm.get_balance(Pubkey.from_string(address)) == amount
-    fee = 5000 + priority_fee(count, units, price)
+    fee = 5000 + priority_fee(limit, price)
     assert before is not None
     assert svm.get_balance(payer.pubkey()) == before - sum(a for _, a in transfers) - fee
 

@@ -18,13 +18,13 @@ from gateway.domain.errors import (
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.planner import (
     PlanInput,
-    batch_instructions,
     choose_price,
     plan_distribution,
     require_funds,
 )
-from gateway.domain.plans import FeeRates
+from gateway.domain.plans import FeeRates, Move
 from gateway.domain.splits import EvenSplit, RandomSplit
+from gateway.domain.steps import batch_instructions
 
 RATES = FeeRates(lamports_per_signature=5000, rent_floor_lamports=650_240, compute_unit_price=1000)
 SOURCE = encode_base58(bytes([255] * 32))
@@ -51,14 +51,14 @@ def test_plans_add_up(count: int, extra: int, version: TransactionVersion) -> No
     total = count * RATES.rent_floor_lamports + extra
     plan = plan_distribution(order(count, total, version=version))
 
-    assert sum(item.amount_lamports for item in plan.transfers) == total
+    assert sum(item.amount for item in plan.transfers) == total
     assert [item.position for item in plan.transfers] == list(range(count))
     for batch in plan.batches:
         inside = [item for item in plan.transfers if item.batch_position == batch.position]
         assert [item.position for item in inside] == list(
             range(batch.first_transfer, batch.first_transfer + batch.transfer_count)
         )
-        assert sum(item.amount_lamports for item in inside) == batch.total_lamports
+        assert sum(item.amount for item in inside) == batch.total_amount
     assert plan.estimate.transaction_count == len(plan.batches)
     assert plan.estimate.base_fee_lamports == 5000 * len(plan.batches)
     assert plan.estimate.required_lamports == (
@@ -93,7 +93,7 @@ def test_rent_floors_are_the_recipients_own() -> None:
     """Who is rent-exempt can be paid 1 lamport; who is not must be brought up to the floor."""
     held = [0, 650_240, 650_000]
     assert [
-        item.amount_lamports
+        item.amount
         for item in plan_distribution(
             order(3, 650_240 + 1 + 240, recipient_balances=held)
         ).transfers
@@ -153,7 +153,7 @@ def test_prices_are_the_median_within_bounds(recent: list[int], expected: int) -
 
 def test_v1_batches_have_no_budget_instructions() -> None:
     """A v1 transaction has its limits in its configuration."""
-    transfers = [(SOURCE, 1)]
-    legacy = batch_instructions(SOURCE, transfers, TransactionVersion.LEGACY, 300, 1)
-    newer = batch_instructions(SOURCE, transfers, TransactionVersion.V1, 300, 1)
+    moves = [Move(SOURCE, SOURCE, 1, 300)]
+    legacy = batch_instructions(TransactionVersion.LEGACY, 300, 1, (), moves)
+    newer = batch_instructions(TransactionVersion.V1, 300, 1, (), moves)
     assert (len(legacy), len(newer)) == (3, 1)

@@ -39,6 +39,7 @@ def test_final_states_have_no_way_out() -> None:
         BatchState.FINALIZED,
         BatchState.FAILED,
         BatchState.CANCELLED,
+        BatchState.SPLIT,
     }
     assert {state for state, moves in DISTRIBUTION_MOVES.items() if not moves} == {
         DistributionState.COMPLETED,

@@ -231,19 +231,3 @@ async def test_an_unknown_distribution(gateway: Gateway) -> None:
         refusal = await call
         assert (NOT_FOUND, "DISTRIBUTION_NOT_FOUND") == (refusal.code, refusal.reason)
         assert refusal.fields == ("distribution_id",)
-
-
-@pytest.mark.parametrize(
-    ("method", "request_message"),
-    [
-        ("CreateConsolidation", pb.CreateConsolidationRequest()),
-        ("CloseEmptyAccounts", pb.CloseEmptyAccountsRequest()),
-    ],
-)
-async def test_what_is_not_there_yet_says_so(
-    gateway: Gateway, method: str, request_message: Any
-) -> None:
-    """UNIMPLEMENTED with a message that names the call."""
-    refusal = await refusal_of(getattr(gateway.distributions, method)(request_message))
-    assert (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED") == (refusal.code, refusal.reason)
-    assert refusal.message.startswith(method)

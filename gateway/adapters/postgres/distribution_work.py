@@ -1,12 +1,15 @@
 """The work on distributions: leases, and attempts that are stored before anybody sends them."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from gateway.adapters.postgres.connection import Connection
-from gateway.domain.plans import AttemptMove, ClaimedBatch, LiveAttempt, NewAttempt
+from gateway.adapters.postgres.distribution_receipts import DistributionReceipts
+from gateway.adapters.postgres.distribution_rows import move_from_row
+from gateway.adapters.postgres.distribution_splits import split_batches
+from gateway.domain.attempts import AttemptMove, ClaimedBatch, LiveAttempt, NewAttempt
+from gateway.domain.plans import Move
 from gateway.domain.states import ATTEMPT_MOVES, BATCH_AFTER_ATTEMPT, AttemptState, BatchState
 
 # Leases run on the database's clock, the only one that all gateways share. SKIP LOCKED lets them
@@ -24,6 +27,15 @@ FROM (
 WHERE b.distribution_id = free.distribution_id AND b.position = free.position
 RETURNING b.position
 """
+_MOVES: Final = """
+SELECT b.position AS batch, b.fee_payer_address, d.source_address AS payer, t.source_address,
+       t.recipient_address, t.amount, t.withheld_amount, t.compute_units, t.steps
+FROM distribution_batches b
+JOIN distributions d ON d.id = b.distribution_id
+JOIN transfers t ON t.distribution_id = b.distribution_id AND t.position >= b.first_transfer
+                AND t.position < b.first_transfer + b.transfer_count
+WHERE b.distribution_id = $1 AND b.position = ANY($2::integer[]) ORDER BY t.position
+"""
 # The fence. Whoever lost the lease, or came after a pause, stores nothing and so sends nothing.
 _FENCE: Final = """
 SELECT b.position FROM distribution_batches b JOIN distributions d ON d.id = b.distribution_id
@@ -40,11 +52,8 @@ FROM unnest($2::text[], $3::integer[], $4::bytea[], $5::text[], $6::bigint[], $7
 """
 
 
-class DistributionWork:
+class DistributionWork(DistributionReceipts):
     """The working half of PostgresDistributions."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     async def claim(
         self, distribution_id: UUID, worker: UUID, lease_s: float, limit: int
@@ -53,22 +62,16 @@ class DistributionWork:
         rows = await self._connection.fetch(
             _CLAIM, distribution_id, worker, lease_s, [BatchState.PLANNED], limit
         )
-        positions = sorted(row["position"] for row in rows)
-        transfers: dict[int, list[tuple[str, int]]] = defaultdict(list)
+        moves: dict[int, list[Move]] = defaultdict(list)
+        payers: dict[int, str] = {}
         for row in await self._connection.fetch(
-            "SELECT t.batch_position, t.recipient_address, t.amount_lamports FROM transfers t "
-            "JOIN distribution_batches b "
-            "ON b.distribution_id = t.distribution_id AND b.position = t.batch_position "
-            "AND t.position >= b.first_transfer "
-            "AND t.position < b.first_transfer + b.transfer_count "
-            "WHERE t.distribution_id = $1 AND b.position = ANY($2::integer[]) ORDER BY t.position",
-            distribution_id,
-            positions,
+            _MOVES, distribution_id, [row["position"] for row in rows]
         ):
-            transfers[row["batch_position"]].append(
-                (row["recipient_address"], int(row["amount_lamports"]))
-            )
-        return [ClaimedBatch(position, transfers[position]) for position in positions]
+            payers[row["batch"]] = row["fee_payer_address"]
+            moves[row["batch"]].append(move_from_row(row, row["payer"]))
+        return [
+            ClaimedBatch(position, payers[position], moves[position]) for position in sorted(moves)
+        ]
 
     async def adopt(self, distribution_id: UUID, worker: UUID, lease_s: float) -> int:
         """Leases all in-flight and unknown batches that nobody works on; returns how many are its.
@@ -138,18 +141,39 @@ class DistributionWork:
         )
         return {attempt.signature for attempt in stored}
 
-    async def refuse(self, distribution_id: UUID, worker: UUID, errors: Mapping[int, str]) -> None:
-        """Fails leased planned batches, by position, that were refused before signing."""
+    async def refuse(
+        self,
+        distribution_id: UUID,
+        worker: UUID,
+        errors: Mapping[int, str],
+        splittable: Collection[int] = (),
+    ) -> None:
+        """Fails leased planned batches, by position, that were refused before signing.
+
+        Those that are `splittable` and have several transfers go on in two halves instead.
+        """
+        rows = await self._connection.fetch(
+            "SELECT position FROM distribution_batches WHERE distribution_id = $1 "
+            "AND position = ANY($3::integer[]) AND lease_owner = $2 AND state = 'planned' "
+            "FOR NO KEY UPDATE",
+            distribution_id,
+            worker,
+            list(errors),
+        )
+        ours = {row["position"] for row in rows}
+        halved = sorted(ours.intersection(splittable))
+        split = await split_batches(
+            self._connection, distribution_id, halved, [errors[at] for at in halved]
+        )
+        failed = sorted(ours - split)
         await self._connection.execute(
             "UPDATE distribution_batches b SET state = 'failed', error = f.error, "
             "lease_owner = NULL, lease_expires_at = NULL "
-            "FROM unnest($3::integer[], $4::text[]) AS f (position, error) "
-            "WHERE b.distribution_id = $1 AND b.position = f.position AND b.lease_owner = $2 "
-            "AND b.state = 'planned'",
+            "FROM unnest($2::integer[], $3::text[]) AS f (position, error) "
+            "WHERE b.distribution_id = $1 AND b.position = f.position",
             distribution_id,
-            worker,
-            list(errors.keys()),
-            list(errors.values()),
+            failed,
+            [errors[at] for at in failed],
         )
 
     async def live_attempts(self, distribution_id: UUID, worker: UUID) -> list[LiveAttempt]:
@@ -179,7 +203,9 @@ class DistributionWork:
         """Moves attempts and, with them, their batches. Call it in a transaction.
 
         Another gateway may have been faster: a move that its attempt does not allow any more is
-        left out. A batch that is not in flight any more is not worked on, so its lease ends.
+        left out. A failed batch of several transfers goes on in two halves.
+
+        A batch that is not in flight any more is not worked on, so its lease ends.
         """
         rows = await self._connection.fetch(
             "SELECT signature, batch_position, state FROM attempts "
@@ -197,16 +223,27 @@ class DistributionWork:
         ]
         if not allowed:
             return
-        states = [move.state.value for move in allowed]
-        errors = [move.error for move in allowed]
         await self._connection.execute(
-            "UPDATE attempts a SET state = f.state, error = f.error, updated_at = now() "
-            "FROM unnest($1::text[], $2::text[], $3::text[]) AS f (signature, state, error) "
-            "WHERE a.signature = f.signature",
+            "UPDATE attempts a SET state = f.state, error = f.error, updated_at = now(), "
+            "slot = greatest(a.slot, f.slot) "
+            "FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) "
+            "AS f (signature, state, error, slot) WHERE a.signature = f.signature",
             [move.signature for move in allowed],
-            states,
-            errors,
+            [move.state.value for move in allowed],
+            [move.error for move in allowed],
+            [move.slot for move in allowed],
         )
+        batch_of = {
+            move.signature: int(present[move.signature]["batch_position"]) for move in allowed
+        }
+        failed = [move for move in allowed if move.state is AttemptState.FAILED]
+        split = await split_batches(
+            self._connection,
+            distribution_id,
+            [batch_of[move.signature] for move in failed],
+            [move.error for move in failed],
+        )
+        rest = [move for move in allowed if batch_of[move.signature] not in split]
         await self._connection.execute(
             "UPDATE distribution_batches b SET state = f.state, error = f.error, "
             "lease_owner = CASE f.state WHEN 'in_flight' THEN b.lease_owner END, "
@@ -214,7 +251,7 @@ class DistributionWork:
             "FROM unnest($2::integer[], $3::text[], $4::text[]) AS f (position, state, error) "
             "WHERE b.distribution_id = $1 AND b.position = f.position",
             distribution_id,
-            [present[move.signature]["batch_position"] for move in allowed],
-            [BATCH_AFTER_ATTEMPT[move.state].value for move in allowed],
-            errors,
+            [batch_of[move.signature] for move in rest],
+            [BATCH_AFTER_ATTEMPT[move.state].value for move in rest],
+            [move.error for move in rest],
         )

@@ -6,10 +6,14 @@ from uuid import UUID
 
 from gateway.adapters.postgres.connection import Connection, Row
 from gateway.adapters.postgres.distribution_rows import (
+    BATCH_COLUMNS,
+    TRANSFER_COLUMNS,
+    batch_lines,
     distribution_from_row,
-    plan_parameters,
+    plan_columns,
     tallies_from_rows,
     transfer_from_row,
+    transfer_lines,
 )
 from gateway.adapters.postgres.distribution_work import DistributionWork
 from gateway.domain.errors import NotFoundError
@@ -22,47 +26,58 @@ from gateway.domain.states import (
     settled_state,
 )
 
-_INSERT: Final = """
-INSERT INTO distributions (
-    id, etag, source_wallet_id, source_address, total_lamports, transfer_count, batch_count,
-    split_kind, split_seed, transaction_version, compute_unit_price, compute_units_per_transfer,
-    base_fee_lamports, priority_fee_lamports, rent_lamports, required_lamports,
-    rent_floor_lamports, new_account_count)
-VALUES ($1, $2, $3, $4, $5::numeric, $6, $7, $8, $9, $10, $11::numeric, $12, $13::numeric,
-        $14::numeric, $15::numeric, $16::numeric, $17::numeric, $18)
-"""
 _TALLIES: Final = """
 SELECT distribution_id, state, count(*) AS batches, sum(transfer_count) AS transfers,
-       sum(total_lamports) AS lamports
-FROM distribution_batches WHERE distribution_id = ANY($1::uuid[]) GROUP BY distribution_id, state
+       sum(total_amount) AS total
+FROM distribution_batches WHERE distribution_id = ANY($1::uuid[]) AND state <> 'split'
+GROUP BY distribution_id, state
 """
 # A transaction that landed was charged, whether it succeeded or not; one that expired was not.
-_FEES: Final = """
-SELECT d.id, sum(d.base_fee_lamports / d.batch_count + ceil(
-    (b.transfer_count + 2) * d.compute_units_per_transfer * d.compute_unit_price / 1000000)) AS fees
+_LANDED: Final = """
+SELECT a.distribution_id, sum(b.fee_lamports) AS fees,
+       count(*) FILTER (WHERE a.state = 'finalized' AND a.receipt = 'pending') AS pending,
+       count(*) FILTER (WHERE a.receipt = 'matched') AS matched,
+       count(*) FILTER (WHERE a.receipt LIKE 'differs%') AS differing,
+       count(*) FILTER (WHERE a.receipt = 'unavailable') AS unavailable
 FROM attempts a
-JOIN distributions d ON d.id = a.distribution_id
 JOIN distribution_batches b
   ON b.distribution_id = a.distribution_id AND b.position = a.batch_position
 WHERE a.distribution_id = ANY($1::uuid[]) AND a.state IN ('finalized', 'failed')
-GROUP BY d.id
+GROUP BY a.distribution_id
 """
+# One scrypt opens a key group, so one wallet of each is what a session has to name.
+_UNLOCK: Final = """
+SELECT DISTINCT ON (n.distribution_id, w.key_group) n.distribution_id, w.id
+FROM distribution_wallets n JOIN wallets w ON w.id = n.wallet_id
+WHERE n.distribution_id = ANY($1::uuid[]) AND n.signs
+ORDER BY n.distribution_id, w.key_group, w.id
+"""
+# A transfer's batch is the one that covers it and is not split.
 _TRANSFERS: Final = """
-SELECT t.position, t.recipient_address, t.amount_lamports, b.state, b.error,
-       coalesce(a.signature, '') AS signature
+SELECT t.position, t.recipient_address, t.amount, t.withheld_amount, b.state, b.error,
+       coalesce(nullif(t.source_address, ''), d.source_address) AS source_address,
+       coalesce(a.signature, '') AS signature, coalesce(a.slot, 0) AS slot,
+       CASE WHEN a.state NOT IN ('finalized', 'failed') OR a.state IS NULL THEN 0
+            WHEN a.fee_lamports > 0 THEN a.fee_lamports ELSE b.fee_lamports END AS fee_lamports,
+       CASE a.state WHEN 'finalized' THEN a.receipt ELSE '' END AS receipt
 FROM transfers t
+JOIN distributions d ON d.id = t.distribution_id
 JOIN distribution_batches b
-  ON b.distribution_id = t.distribution_id AND b.position = t.batch_position
+  ON b.distribution_id = t.distribution_id AND b.state <> 'split'
+ AND t.position >= b.first_transfer AND t.position < b.first_transfer + b.transfer_count
 LEFT JOIN LATERAL (
-    SELECT signature FROM attempts
-    WHERE distribution_id = t.distribution_id AND batch_position = t.batch_position
+    SELECT signature, slot, fee_lamports, receipt, state FROM attempts
+    WHERE distribution_id = b.distribution_id AND batch_position = b.position
     ORDER BY created_at DESC LIMIT 1
 ) AS a ON true
 WHERE t.distribution_id = $1 AND t.position >= $2 ORDER BY t.position LIMIT $3
 """
 _UNSETTLED: Final = """
 SELECT d.id FROM distributions d
-WHERE d.state IN ('executing', 'paused', 'cancelling')
+WHERE EXISTS (SELECT FROM attempts a WHERE a.distribution_id = d.id
+              AND a.state = 'finalized' AND a.receipt = 'pending'
+              AND a.updated_at < clock_timestamp() - interval '1 minute')
+   OR d.state IN ('executing', 'paused', 'cancelling')
   AND (EXISTS (SELECT FROM distribution_batches b
                WHERE b.distribution_id = d.id AND b.state = 'in_flight'
                  AND (b.lease_owner IS NULL OR b.lease_expires_at < clock_timestamp()))
@@ -82,40 +97,49 @@ class PostgresDistributions(DistributionWork):
     async def create(self, distribution_id: UUID, plan: Plan) -> None:
         """Stores a plan whole. Call it in a transaction.
 
-        Raises NotFoundError if the source is not stored; it cannot be deleted before the end.
+        Raises NotFoundError if one of its wallets is not stored; none can be deleted before the
+        end.
         """
-        source = await self._connection.fetchval(
-            "SELECT id FROM wallets WHERE id = $1 AND address = $2 FOR KEY SHARE",
-            plan.source_wallet_id,
-            plan.source_address,
+        needed = dict(plan.wallets)
+        if plan.destination is not None:
+            needed.setdefault(*plan.destination)
+        found = await self._connection.fetch(
+            "SELECT id FROM wallets WHERE id = ANY($1::uuid[]) AND address = ANY($2::text[]) "
+            "ORDER BY id FOR KEY SHARE",
+            list(needed.values()),
+            list(needed),
         )
-        if source is None:
+        if len(found) != len(needed):
             raise NotFoundError("no such wallet", field="source_wallet_id")
-        await self._connection.execute(_INSERT, distribution_id, *plan_parameters(plan))
+        columns = plan_columns(plan)
+        places = ", ".join(f"${number}" for number in range(2, len(columns) + 2))
+        await self._connection.execute(
+            # Names of our own columns, nothing that a caller gave.
+            f"INSERT INTO distributions (id, {', '.join(columns)}) "  # noqa: S608 - see above
+            f"VALUES ($1, {places})",
+            distribution_id,
+            *columns.values(),
+        )
         await self._connection.copy_text(
-            "distribution_batches",
-            ("distribution_id", "position", "first_transfer", "transfer_count", "total_lamports"),
+            "distribution_batches", BATCH_COLUMNS, batch_lines(distribution_id, plan)
+        )
+        await self._connection.copy_text(
+            "transfers", TRANSFER_COLUMNS, transfer_lines(distribution_id, plan)
+        )
+        await self._connection.copy_text(
+            "distribution_wallets",
+            ("distribution_id", "address", "wallet_id", "signs"),
             (
-                f"{distribution_id}\t{batch.position}\t{batch.first_transfer}"
-                f"\t{batch.transfer_count}\t{batch.total_lamports}"
-                for batch in plan.batches
+                f"{distribution_id}\t{address}\t{wallet_id}\t{address in plan.wallets}"
+                for address, wallet_id in needed.items()
             ),
         )
-        # Addresses were decoded as base58 on their way here and so need no escaping.
-        await self._connection.copy_text(
-            "transfers",
-            (
-                "distribution_id",
-                "position",
-                "batch_position",
-                "recipient_address",
-                "amount_lamports",
-            ),
-            (
-                f"{distribution_id}\t{item.position}\t{item.batch_position}"
-                f"\t{item.recipient_address}\t{item.amount_lamports}"
-                for item in plan.transfers
-            ),
+        await self._connection.execute(
+            "INSERT INTO distribution_skips SELECT $1, f.ordinal, f.address, f.reason "
+            "FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS f (address, reason, ordinal)",
+            distribution_id,
+            [skip.address for skip in plan.skips],
+            [skip.reason for skip in plan.skips],
         )
 
     async def get(self, distribution_id: UUID) -> Distribution:
@@ -216,9 +240,19 @@ class PostgresDistributions(DistributionWork):
     async def _complete(self, rows: Sequence[Row]) -> list[Distribution]:
         ids = [row["id"] for row in rows]
         tallies = tallies_from_rows(await self._connection.fetch(_TALLIES, ids))
-        fees = {row["id"]: int(row["fees"]) for row in await self._connection.fetch(_FEES, ids)}
+        fetched = await self._connection.fetch(_LANDED, ids)
+        landed = {row["distribution_id"]: row for row in fetched}
+        unlock: dict[UUID, list[UUID]] = {}
+        for row in await self._connection.fetch(_UNLOCK, ids):
+            unlock.setdefault(row["distribution_id"], []).append(row["id"])
+        skips = await self._connection.fetch(
+            "SELECT * FROM distribution_skips WHERE distribution_id = ANY($1::uuid[]) "
+            "ORDER BY ordinal",
+            ids,
+        )
         return [
-            distribution_from_row(row, tallies[row["id"]], fees.get(row["id"], 0)) for row in rows
+            distribution_from_row(row, tallies[row["id"]], landed.get(row["id"]), unlock, skips)
+            for row in rows
         ]
 
 

@@ -21,6 +21,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _TransferFee:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TransferFeeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TransferFee.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRANSFER_FEE_UNSPECIFIED: _TransferFee.ValueType  # 0
+    """Not said: a mint that has a fee is refused."""
+    TRANSFER_FEE_RECIPIENT: _TransferFee.ValueType  # 1
+    """The total is what leaves the source; recipients get less."""
+    TRANSFER_FEE_SOURCE: _TransferFee.ValueType  # 2
+    """The total is what arrives; the source sends more."""
+
+class TransferFee(_TransferFee, metaclass=_TransferFeeEnumTypeWrapper):
+    """Says who bears a mint's transfer fee."""
+
+TRANSFER_FEE_UNSPECIFIED: TransferFee.ValueType  # 0
+"""Not said: a mint that has a fee is refused."""
+TRANSFER_FEE_RECIPIENT: TransferFee.ValueType  # 1
+"""The total is what leaves the source; recipients get less."""
+TRANSFER_FEE_SOURCE: TransferFee.ValueType  # 2
+"""The total is what arrives; the source sends more."""
+Global___TransferFee: _TypeAlias = TransferFee  # noqa: Y015
+
 @_typing.final
 class Distribution(_message.Message):
     """Is a distribution."""
@@ -49,6 +73,8 @@ class Distribution(_message.Message):
         """It was cancelled; what was signed has a final state."""
         STATE_PARKED: Distribution._State.ValueType  # 7
         """Some transfers are UNKNOWN and need an operator."""
+        STATE_CANCELLING: Distribution._State.ValueType  # 8
+        """It is being cancelled: what is signed is still followed to its end."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a distribution is."""
@@ -69,6 +95,35 @@ class Distribution(_message.Message):
     """It was cancelled; what was signed has a final state."""
     STATE_PARKED: Distribution.State.ValueType  # 7
     """Some transfers are UNKNOWN and need an operator."""
+    STATE_CANCELLING: Distribution.State.ValueType  # 8
+    """It is being cancelled: what is signed is still followed to its end."""
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Distribution._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Distribution._Kind.ValueType  # 0
+        """Not given; never returned."""
+        KIND_DISTRIBUTION: Distribution._Kind.ValueType  # 1
+        """Pays from one source to many."""
+        KIND_CONSOLIDATION: Distribution._Kind.ValueType  # 2
+        """Moves what many sources hold to one wallet."""
+        KIND_CLOSING: Distribution._Kind.ValueType  # 3
+        """Closes token accounts, or withdraws their excess rent."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What a distribution does."""
+
+    KIND_UNSPECIFIED: Distribution.Kind.ValueType  # 0
+    """Not given; never returned."""
+    KIND_DISTRIBUTION: Distribution.Kind.ValueType  # 1
+    """Pays from one source to many."""
+    KIND_CONSOLIDATION: Distribution.Kind.ValueType  # 2
+    """Moves what many sources hold to one wallet."""
+    KIND_CLOSING: Distribution.Kind.ValueType  # 3
+    """Closes token accounts, or withdraws their excess rent."""
 
     ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
@@ -85,6 +140,15 @@ class Distribution(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     LAST_ERROR_FIELD_NUMBER: _builtins.int
     SPLIT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    TOTAL_AMOUNT_FIELD_NUMBER: _builtins.int
+    FINALIZED_AMOUNT_FIELD_NUMBER: _builtins.int
+    DESTINATION_ADDRESS_FIELD_NUMBER: _builtins.int
+    UNLOCK_WALLET_IDS_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    RECONCILIATION_FIELD_NUMBER: _builtins.int
+    TRANSACTION_VERSION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its UUID."""
     state: Global___Distribution.State.ValueType
@@ -92,19 +156,31 @@ class Distribution(_message.Message):
     etag: _builtins.str
     """Changes with every change of the plan; ExecuteDistribution approves it."""
     source_wallet_id: _builtins.str
-    """The source wallet's UUID."""
+    """The UUID of the wallet that pays the fees: a payout's source, the fee payer of a consolidation
+    (its first source where sources pay their own), a closing's destination.
+    """
     total_lamports: _builtins.int
-    """The sum of all transfers."""
+    """The sum of all transfers in lamports; 0 where a token is moved."""
     transfer_count: _builtins.int
     """How many transfers."""
     transaction_count: _builtins.int
     """How many transactions carry them."""
     finalized_lamports: _builtins.int
-    """Lamports finalized at the recipients."""
+    """Lamports finalized at the recipients; 0 where a token is moved."""
     fees_paid_lamports: _builtins.int
     """Fees paid so far, as the plan reckons them."""
     last_error: _builtins.str
     """The last error in words; empty if none."""
+    kind: Global___Distribution.Kind.ValueType
+    """What it does."""
+    total_amount: _builtins.int
+    """The sum of all transfers, in base units of the asset."""
+    finalized_amount: _builtins.int
+    """What was moved for good, in base units of the asset."""
+    destination_address: _builtins.str
+    """The address that receives a consolidation or a closing's refunds; empty for a payout."""
+    transaction_version: _builtins.str
+    """The transaction format: "legacy" or "1"."""
     @_builtins.property
     def transfer_counts(self) -> Global___TransferCounts:
         """How many transfers are in each state."""
@@ -125,6 +201,22 @@ class Distribution(_message.Message):
     def split(self) -> Global___Split:
         """How the total is split."""
 
+    @_builtins.property
+    def asset(self) -> Global___Asset:
+        """What is moved."""
+
+    @_builtins.property
+    def unlock_wallet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One wallet of each key group that a session has to unlock to execute it, by UUID."""
+
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedAccount]:
+        """What the plan leaves out, and why."""
+
+    @_builtins.property
+    def reconciliation(self) -> Global___Reconciliation:
+        """How the chain's own record of the transactions agrees with the plan."""
+
     def __init__(
         self,
         *,
@@ -143,14 +235,113 @@ class Distribution(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         last_error: _builtins.str = ...,
         split: Global___Split | None = ...,
+        kind: Global___Distribution.Kind.ValueType = ...,
+        asset: Global___Asset | None = ...,
+        total_amount: _builtins.int = ...,
+        finalized_amount: _builtins.int = ...,
+        destination_address: _builtins.str = ...,
+        unlock_wallet_ids: _abc.Iterable[_builtins.str] | None = ...,
+        skipped: _abc.Iterable[Global___SkippedAccount] | None = ...,
+        reconciliation: Global___Reconciliation | None = ...,
+        transaction_version: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "estimate", b"estimate", "split", b"split", "transfer_counts", b"transfer_counts", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "create_time", b"create_time", "estimate", b"estimate", "reconciliation", b"reconciliation", "split", b"split", "transfer_counts", b"transfer_counts", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "estimate", b"estimate", "etag", b"etag", "fees_paid_lamports", b"fees_paid_lamports", "finalized_lamports", b"finalized_lamports", "id", b"id", "last_error", b"last_error", "source_wallet_id", b"source_wallet_id", "split", b"split", "state", b"state", "total_lamports", b"total_lamports", "transaction_count", b"transaction_count", "transfer_count", b"transfer_count", "transfer_counts", b"transfer_counts", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "create_time", b"create_time", "destination_address", b"destination_address", "estimate", b"estimate", "etag", b"etag", "fees_paid_lamports", b"fees_paid_lamports", "finalized_amount", b"finalized_amount", "finalized_lamports", b"finalized_lamports", "id", b"id", "kind", b"kind", "last_error", b"last_error", "reconciliation", b"reconciliation", "skipped", b"skipped", "source_wallet_id", b"source_wallet_id", "split", b"split", "state", b"state", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transaction_count", b"transaction_count", "transaction_version", b"transaction_version", "transfer_count", b"transfer_count", "transfer_counts", b"transfer_counts", "unlock_wallet_ids", b"unlock_wallet_ids", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Distribution: _TypeAlias = Distribution  # noqa: Y015
+
+@_typing.final
+class Asset(_message.Message):
+    """Is what a distribution moves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MINT_FIELD_NUMBER: _builtins.int
+    TOKEN_PROGRAM_FIELD_NUMBER: _builtins.int
+    DECIMALS_FIELD_NUMBER: _builtins.int
+    mint: _builtins.str
+    """The mint's address; empty for SOL."""
+    token_program: _builtins.str
+    """The token program's address; empty for SOL."""
+    decimals: _builtins.int
+    """How many decimals the mint says; 9 for SOL."""
+    def __init__(
+        self,
+        *,
+        mint: _builtins.str = ...,
+        token_program: _builtins.str = ...,
+        decimals: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decimals", b"decimals", "mint", b"mint", "token_program", b"token_program"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Asset: _TypeAlias = Asset  # noqa: Y015
+
+@_typing.final
+class SkippedAccount(_message.Message):
+    """Is a wallet or an account that a plan leaves out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """Its address."""
+    reason: _builtins.str
+    """Why it is left out."""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkippedAccount: _TypeAlias = SkippedAccount  # noqa: Y015
+
+@_typing.final
+class Reconciliation(_message.Message):
+    """Says how many finalized transactions were compared with the chain's own record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PENDING_COUNT_FIELD_NUMBER: _builtins.int
+    MATCHED_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERING_COUNT_FIELD_NUMBER: _builtins.int
+    UNAVAILABLE_COUNT_FIELD_NUMBER: _builtins.int
+    pending_count: _builtins.int
+    """Not compared yet."""
+    matched_count: _builtins.int
+    """Every balance changed as planned, and the fee is the planned one."""
+    differing_count: _builtins.int
+    """Something differs: ListTransfers says what."""
+    unavailable_count: _builtins.int
+    """No node has the record."""
+    def __init__(
+        self,
+        *,
+        pending_count: _builtins.int = ...,
+        matched_count: _builtins.int = ...,
+        differing_count: _builtins.int = ...,
+        unavailable_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differing_count", b"differing_count", "matched_count", b"matched_count", "pending_count", b"pending_count", "unavailable_count", b"unavailable_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reconciliation: _TypeAlias = Reconciliation  # noqa: Y015
 
 @_typing.final
 class Split(_message.Message):
@@ -424,6 +615,9 @@ class CostEstimate(_message.Message):
     REQUIRED_LAMPORTS_FIELD_NUMBER: _builtins.int
     RENT_FLOOR_LAMPORTS_FIELD_NUMBER: _builtins.int
     NEW_ACCOUNT_COUNT_FIELD_NUMBER: _builtins.int
+    MAXIMUM_LAMPORTS_FIELD_NUMBER: _builtins.int
+    REFUND_LAMPORTS_FIELD_NUMBER: _builtins.int
+    WITHHELD_AMOUNT_FIELD_NUMBER: _builtins.int
     transaction_count: _builtins.int
     """Transactions needed."""
     base_fee_lamports: _builtins.int
@@ -433,11 +627,19 @@ class CostEstimate(_message.Message):
     rent_lamports: _builtins.int
     """Rent for accounts that are created."""
     required_lamports: _builtins.int
-    """The total, fees and rent: what the source must hold."""
+    """What the wallet that pays must hold: fees and rent, and the total if that is SOL of its own."""
     rent_floor_lamports: _builtins.int
     """The least a new recipient must get."""
     new_account_count: _builtins.int
-    """Recipients whose accounts do not exist yet."""
+    """Accounts that do not exist yet and will."""
+    maximum_lamports: _builtins.int
+    """The most that fees and rent can come to: every transaction fails and is split down to single
+    transfers.
+    """
+    refund_lamports: _builtins.int
+    """Rent that comes back by closing accounts or withdrawing excess."""
+    withheld_amount: _builtins.int
+    """What the token program withholds of the total as the mint's transfer fee, in base units."""
     def __init__(
         self,
         *,
@@ -448,10 +650,13 @@ class CostEstimate(_message.Message):
         required_lamports: _builtins.int = ...,
         rent_floor_lamports: _builtins.int = ...,
         new_account_count: _builtins.int = ...,
+        maximum_lamports: _builtins.int = ...,
+        refund_lamports: _builtins.int = ...,
+        withheld_amount: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_fee_lamports", b"base_fee_lamports", "new_account_count", b"new_account_count", "priority_fee_lamports", b"priority_fee_lamports", "rent_floor_lamports", b"rent_floor_lamports", "rent_lamports", b"rent_lamports", "required_lamports", b"required_lamports", "transaction_count", b"transaction_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_fee_lamports", b"base_fee_lamports", "maximum_lamports", b"maximum_lamports", "new_account_count", b"new_account_count", "priority_fee_lamports", b"priority_fee_lamports", "refund_lamports", b"refund_lamports", "rent_floor_lamports", b"rent_floor_lamports", "rent_lamports", b"rent_lamports", "required_lamports", b"required_lamports", "transaction_count", b"transaction_count", "withheld_amount", b"withheld_amount"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -467,10 +672,21 @@ class EstimateCostRequest(_message.Message):
     RECIPIENTS_FIELD_NUMBER: _builtins.int
     TOTAL_LAMPORTS_FIELD_NUMBER: _builtins.int
     SPLIT_FIELD_NUMBER: _builtins.int
+    MINT_FIELD_NUMBER: _builtins.int
+    TOTAL_AMOUNT_FIELD_NUMBER: _builtins.int
+    TRANSFER_FEE_FIELD_NUMBER: _builtins.int
+    CONSOLIDATION_FIELD_NUMBER: _builtins.int
+    CLOSING_FIELD_NUMBER: _builtins.int
     source_wallet_id: _builtins.str
     """The source wallet's UUID."""
     total_lamports: _builtins.int
-    """The total to pay out."""
+    """The total to pay out in lamports; for a token total_amount says it."""
+    mint: _builtins.str
+    """The mint of the token to pay out; empty for SOL."""
+    total_amount: _builtins.int
+    """The total to pay out, in base units; for SOL total_lamports may say it instead."""
+    transfer_fee: Global___TransferFee.ValueType
+    """Who bears the mint's transfer fee."""
     @_builtins.property
     def recipients(self) -> Global___Recipients:
         """Who would be paid."""
@@ -479,6 +695,14 @@ class EstimateCostRequest(_message.Message):
     def split(self) -> Global___Split:
         """How it is split; even if absent."""
 
+    @_builtins.property
+    def consolidation(self) -> Global___CreateConsolidationRequest:
+        """Asks what a consolidation would cost instead; its request_id may be empty."""
+
+    @_builtins.property
+    def closing(self) -> Global___CloseEmptyAccountsRequest:
+        """Asks what a closing would cost instead; its request_id may be empty."""
+
     def __init__(
         self,
         *,
@@ -486,10 +710,15 @@ class EstimateCostRequest(_message.Message):
         recipients: Global___Recipients | None = ...,
         total_lamports: _builtins.int = ...,
         split: Global___Split | None = ...,
+        mint: _builtins.str = ...,
+        total_amount: _builtins.int = ...,
+        transfer_fee: Global___TransferFee.ValueType = ...,
+        consolidation: Global___CreateConsolidationRequest | None = ...,
+        closing: Global___CloseEmptyAccountsRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["recipients", b"recipients", "split", b"split"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "consolidation", b"consolidation", "recipients", b"recipients", "split", b"split"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["recipients", b"recipients", "source_wallet_id", b"source_wallet_id", "split", b"split", "total_lamports", b"total_lamports"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "consolidation", b"consolidation", "mint", b"mint", "recipients", b"recipients", "source_wallet_id", b"source_wallet_id", "split", b"split", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transfer_fee", b"transfer_fee"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -531,14 +760,28 @@ class CreateDistributionRequest(_message.Message):
     TOTAL_LAMPORTS_FIELD_NUMBER: _builtins.int
     SPLIT_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    MINT_FIELD_NUMBER: _builtins.int
+    TOTAL_AMOUNT_FIELD_NUMBER: _builtins.int
+    TRANSFER_FEE_FIELD_NUMBER: _builtins.int
+    MEMO_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request; the same id with the same body returns the first result."""
     source_wallet_id: _builtins.str
     """The source wallet's UUID."""
     total_lamports: _builtins.int
-    """The total to pay out; the source pays fees besides."""
+    """The total to pay out in lamports; the source pays fees besides. For a token total_amount says it."""
     validate_only: _builtins.bool
     """True to check and plan without storing anything; the answer then has no id."""
+    mint: _builtins.str
+    """The mint of the token to pay out; empty for SOL."""
+    total_amount: _builtins.int
+    """The total to pay out, in base units; for SOL total_lamports may say it instead."""
+    transfer_fee: Global___TransferFee.ValueType
+    """Who bears the mint's transfer fee; a mint that has one needs an answer."""
+    memo: _builtins.str
+    """What the memo says where an account requires one, 1 to 64 printable ASCII characters; "payout"
+    if empty.
+    """
     @_builtins.property
     def recipients(self) -> Global___Recipients:
         """Who is paid."""
@@ -556,10 +799,14 @@ class CreateDistributionRequest(_message.Message):
         total_lamports: _builtins.int = ...,
         split: Global___Split | None = ...,
         validate_only: _builtins.bool = ...,
+        mint: _builtins.str = ...,
+        total_amount: _builtins.int = ...,
+        transfer_fee: Global___TransferFee.ValueType = ...,
+        memo: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["recipients", b"recipients", "split", b"split"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["recipients", b"recipients", "request_id", b"request_id", "source_wallet_id", b"source_wallet_id", "split", b"split", "total_lamports", b"total_lamports", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["memo", b"memo", "mint", b"mint", "recipients", b"recipients", "request_id", b"request_id", "source_wallet_id", b"source_wallet_id", "split", b"split", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transfer_fee", b"transfer_fee", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -595,22 +842,55 @@ class CreateConsolidationRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _FeePayment:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _FeePaymentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[CreateConsolidationRequest._FeePayment.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        FEE_PAYMENT_UNSPECIFIED: CreateConsolidationRequest._FeePayment.ValueType  # 0
+        """Each source its own, in a transaction of its own."""
+        FEE_PAYMENT_EACH_SOURCE: CreateConsolidationRequest._FeePayment.ValueType  # 1
+        """Each source its own, in a transaction of its own."""
+        FEE_PAYMENT_FIRST_SOURCE: CreateConsolidationRequest._FeePayment.ValueType  # 2
+        """The first source of each transaction, for all in it: fewer transactions."""
+
+    class FeePayment(_FeePayment, metaclass=_FeePaymentEnumTypeWrapper):
+        """Who pays the fees where no fee payer is named."""
+
+    FEE_PAYMENT_UNSPECIFIED: CreateConsolidationRequest.FeePayment.ValueType  # 0
+    """Each source its own, in a transaction of its own."""
+    FEE_PAYMENT_EACH_SOURCE: CreateConsolidationRequest.FeePayment.ValueType  # 1
+    """Each source its own, in a transaction of its own."""
+    FEE_PAYMENT_FIRST_SOURCE: CreateConsolidationRequest.FeePayment.ValueType  # 2
+    """The first source of each transaction, for all in it: fewer transactions."""
+
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SOURCE_WALLET_IDS_FIELD_NUMBER: _builtins.int
     DESTINATION_WALLET_ID_FIELD_NUMBER: _builtins.int
     FEE_PAYER_WALLET_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    FEE_PAYMENT_FIELD_NUMBER: _builtins.int
+    MINT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request."""
     destination_wallet_id: _builtins.str
     """The UUID of the wallet that receives."""
     fee_payer_wallet_id: _builtins.str
-    """The UUID of the wallet that pays fees; empty if each source pays its own."""
+    """The UUID of the wallet that pays fees, which may be the destination and may not be a source;
+    empty if sources pay. A token's consolidation must name one.
+    """
     validate_only: _builtins.bool
     """True to check and plan without storing anything."""
+    fee_payment: Global___CreateConsolidationRequest.FeePayment.ValueType
+    """Which sources pay where no fee payer is named."""
+    mint: _builtins.str
+    """The mint of the token to move; empty for SOL. The sources' token accounts are closed, and their
+    rent goes to the fee payer.
+    """
     @_builtins.property
     def source_wallet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The sources' UUIDs."""
+        """The sources' UUIDs, 1 to 10,000, each once."""
 
     def __init__(
         self,
@@ -620,10 +900,12 @@ class CreateConsolidationRequest(_message.Message):
         destination_wallet_id: _builtins.str = ...,
         fee_payer_wallet_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        fee_payment: Global___CreateConsolidationRequest.FeePayment.ValueType = ...,
+        mint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination_wallet_id", b"destination_wallet_id", "fee_payer_wallet_id", b"fee_payer_wallet_id", "request_id", b"request_id", "source_wallet_ids", b"source_wallet_ids", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination_wallet_id", b"destination_wallet_id", "fee_payer_wallet_id", b"fee_payer_wallet_id", "fee_payment", b"fee_payment", "mint", b"mint", "request_id", b"request_id", "source_wallet_ids", b"source_wallet_ids", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -659,19 +941,49 @@ class CloseEmptyAccountsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Mode:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[CloseEmptyAccountsRequest._Mode.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        MODE_UNSPECIFIED: CloseEmptyAccountsRequest._Mode.ValueType  # 0
+        """Closes empty ones."""
+        MODE_CLOSE: CloseEmptyAccountsRequest._Mode.ValueType  # 1
+        """Closes empty ones."""
+        MODE_RECLAIM: CloseEmptyAccountsRequest._Mode.ValueType  # 2
+        """Closes none; withdraws rent above today's rate from all."""
+        MODE_CLOSE_AND_RECLAIM: CloseEmptyAccountsRequest._Mode.ValueType  # 3
+        """Closes empty ones and withdraws rent above today's rate from the others."""
+
+    class Mode(_Mode, metaclass=_ModeEnumTypeWrapper):
+        """What is done with token accounts."""
+
+    MODE_UNSPECIFIED: CloseEmptyAccountsRequest.Mode.ValueType  # 0
+    """Closes empty ones."""
+    MODE_CLOSE: CloseEmptyAccountsRequest.Mode.ValueType  # 1
+    """Closes empty ones."""
+    MODE_RECLAIM: CloseEmptyAccountsRequest.Mode.ValueType  # 2
+    """Closes none; withdraws rent above today's rate from all."""
+    MODE_CLOSE_AND_RECLAIM: CloseEmptyAccountsRequest.Mode.ValueType  # 3
+    """Closes empty ones and withdraws rent above today's rate from the others."""
+
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     WALLET_IDS_FIELD_NUMBER: _builtins.int
     DESTINATION_WALLET_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request."""
     destination_wallet_id: _builtins.str
     """The UUID of the wallet that receives the refunds and pays the fees."""
     validate_only: _builtins.bool
     """True to check and plan without storing anything."""
+    mode: Global___CloseEmptyAccountsRequest.Mode.ValueType
+    """What is done."""
     @_builtins.property
     def wallet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The wallets' UUIDs."""
+        """The wallets' UUIDs, 1 to 10,000, each once."""
 
     def __init__(
         self,
@@ -680,10 +992,11 @@ class CloseEmptyAccountsRequest(_message.Message):
         wallet_ids: _abc.Iterable[_builtins.str] | None = ...,
         destination_wallet_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        mode: Global___CloseEmptyAccountsRequest.Mode.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination_wallet_id", b"destination_wallet_id", "request_id", b"request_id", "validate_only", b"validate_only", "wallet_ids", b"wallet_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination_wallet_id", b"destination_wallet_id", "mode", b"mode", "request_id", b"request_id", "validate_only", b"validate_only", "wallet_ids", b"wallet_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -801,6 +1114,7 @@ class WatchDistributionResponse(_message.Message):
     TRANSFERS_PER_KILOSECOND_FIELD_NUMBER: _builtins.int
     REMAINING_DURATION_FIELD_NUMBER: _builtins.int
     LAST_ERROR_FIELD_NUMBER: _builtins.int
+    FINALIZED_AMOUNT_FIELD_NUMBER: _builtins.int
     state: Global___Distribution.State.ValueType
     """Where it is."""
     finalized_lamports: _builtins.int
@@ -809,6 +1123,8 @@ class WatchDistributionResponse(_message.Message):
     """Transfers finalized per second since the watch began, times 1,000."""
     last_error: _builtins.str
     """The last error in words; empty if none."""
+    finalized_amount: _builtins.int
+    """What was moved for good, in base units of the asset."""
     @_builtins.property
     def transfer_counts(self) -> Global___TransferCounts:
         """How many transfers are in each state."""
@@ -826,10 +1142,11 @@ class WatchDistributionResponse(_message.Message):
         transfers_per_kilosecond: _builtins.int = ...,
         remaining_duration: _duration_pb2.Duration | None = ...,
         last_error: _builtins.str = ...,
+        finalized_amount: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["remaining_duration", b"remaining_duration", "transfer_counts", b"transfer_counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["finalized_lamports", b"finalized_lamports", "last_error", b"last_error", "remaining_duration", b"remaining_duration", "state", b"state", "transfer_counts", b"transfer_counts", "transfers_per_kilosecond", b"transfers_per_kilosecond"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finalized_amount", b"finalized_amount", "finalized_lamports", b"finalized_lamports", "last_error", b"last_error", "remaining_duration", b"remaining_duration", "state", b"state", "transfer_counts", b"transfer_counts", "transfers_per_kilosecond", b"transfers_per_kilosecond"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1044,18 +1361,38 @@ class Transfer(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     TRANSACTION_SIGNATURE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    SOURCE_ADDRESS_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    WITHHELD_AMOUNT_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    FEE_LAMPORTS_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Its place in the plan, from 0."""
     recipient_address: _builtins.str
     """Who is paid."""
     amount_lamports: _builtins.int
-    """How much."""
+    """How much in lamports; 0 where a token is moved."""
     state: Global___Transfer.State.ValueType
     """Where it is."""
     transaction_signature: _builtins.str
     """The signature of the transaction that carries it, base58; empty before it is signed."""
     error: _builtins.str
     """Why it failed; empty if it did not."""
+    source_address: _builtins.str
+    """The wallet whose money it is."""
+    amount: _builtins.int
+    """How much leaves the source, in base units of the asset."""
+    withheld_amount: _builtins.int
+    """How much of it the token program withholds as the mint's transfer fee."""
+    slot: _builtins.int
+    """The slot its transaction landed in; 0 before that."""
+    fee_lamports: _builtins.int
+    """What the transaction that carries it cost, other transfers' included; 0 before it landed."""
+    receipt: _builtins.str
+    """How the chain's own record agrees with the plan: "pending", "matched", "differs: ..." or
+    "unavailable"; empty before the transaction is finalized.
+    """
     def __init__(
         self,
         *,
@@ -1065,10 +1402,16 @@ class Transfer(_message.Message):
         state: Global___Transfer.State.ValueType = ...,
         transaction_signature: _builtins.str = ...,
         error: _builtins.str = ...,
+        source_address: _builtins.str = ...,
+        amount: _builtins.int = ...,
+        withheld_amount: _builtins.int = ...,
+        slot: _builtins.int = ...,
+        fee_lamports: _builtins.int = ...,
+        receipt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_lamports", b"amount_lamports", "error", b"error", "position", b"position", "recipient_address", b"recipient_address", "state", b"state", "transaction_signature", b"transaction_signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_lamports", b"amount_lamports", "error", b"error", "fee_lamports", b"fee_lamports", "position", b"position", "receipt", b"receipt", "recipient_address", b"recipient_address", "slot", b"slot", "source_address", b"source_address", "state", b"state", "transaction_signature", b"transaction_signature", "withheld_amount", b"withheld_amount"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

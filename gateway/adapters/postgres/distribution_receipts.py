@@ -1,0 +1,62 @@
+"""Receipts: what the chain's own record says of finalized attempts."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from gateway.adapters.postgres.connection import Connection, Row
+from gateway.adapters.postgres.distribution_rows import move_from_row
+from gateway.domain.attempts import LandedAttempt, Receipt
+
+_WITHOUT: Final = """
+WITH found AS (
+    SELECT signature, wire, batch_position FROM attempts
+    WHERE distribution_id = $1 AND state = 'finalized' AND receipt = 'pending'
+    ORDER BY batch_position LIMIT $2
+)
+SELECT a.signature, a.wire, b.fee_lamports, d.source_address AS payer, t.source_address,
+       t.recipient_address, t.amount, t.withheld_amount, t.compute_units, t.steps
+FROM found a
+JOIN distribution_batches b ON b.distribution_id = $1 AND b.position = a.batch_position
+JOIN distributions d ON d.id = $1
+JOIN transfers t ON t.distribution_id = $1 AND t.position >= b.first_transfer
+                AND t.position < b.first_transfer + b.transfer_count
+ORDER BY t.position
+"""
+
+
+class DistributionReceipts:
+    """The comparing part of PostgresDistributions."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def without_receipt(self, distribution_id: UUID, limit: int) -> list[LandedAttempt]:
+        """Returns finalized attempts that nobody has compared with the chain's record yet."""
+        grouped: dict[str, list[Row]] = defaultdict(list)
+        for row in await self._connection.fetch(_WITHOUT, distribution_id, limit):
+            grouped[row["signature"]].append(row)
+        return [
+            LandedAttempt(
+                signature,
+                bytes(rows[0]["wire"]),
+                int(rows[0]["fee_lamports"]),
+                [move_from_row(row, row["payer"]) for row in rows],
+            )
+            for signature, rows in grouped.items()
+        ]
+
+    async def store_receipts(self, receipts: Sequence[Receipt]) -> None:
+        """Stores what the comparisons said; what another gateway stored first stays."""
+        await self._connection.execute(
+            "UPDATE attempts a SET receipt = f.verdict, fee_lamports = f.fee, "
+            "slot = greatest(a.slot, f.slot) "
+            "FROM unnest($1::text[], $2::text[], $3::bigint[], $4::numeric[]) "
+            "AS f (signature, verdict, slot, fee) "
+            "WHERE a.signature = f.signature AND a.receipt = 'pending'",
+            [receipt.signature for receipt in receipts],
+            [receipt.verdict for receipt in receipts],
+            [receipt.slot for receipt in receipts],
+            [receipt.fee_lamports for receipt in receipts],
+        )

@@ -1,0 +1,177 @@
+"""From moves to a plan: packed into transactions, priced, summed up and sealed with an etag."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Final
+from uuid import UUID
+
+from gateway.domain.amounts import U64_MAX
+from gateway.domain.errors import OutOfRangeError
+from gateway.domain.instructions import Instruction
+from gateway.domain.packing import TransactionVersion, pack
+from gateway.domain.plans import (
+    SOL,
+    Asset,
+    CostEstimate,
+    FeeRates,
+    Kind,
+    Move,
+    Plan,
+    PlannedBatch,
+    PlannedTransfer,
+    Skip,
+)
+from gateway.domain.splits import EvenSplit, Split
+from gateway.domain.steps import (
+    OPENING_UNITS,
+    compute_unit_limit,
+    opening,
+    priority_fee,
+    signers_of,
+    steps_of,
+)
+
+_EVEN: Final = EvenSplit()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Terms:
+    """What all transactions of a plan have in common.
+
+    `fee_payer` "" lets the first source of each transaction pay; then `alone` gives each source a
+    transaction of its own.
+    """
+
+    kind: Kind
+    rates: FeeRates
+    version: TransactionVersion
+    wallets: Mapping[str, UUID]
+    fee_payer: str = ""
+    alone: bool = False
+    asset: Asset = SOL
+    split: Split = _EVEN
+    source_account: str = ""
+    destination: tuple[str, UUID] | None = None
+    prologue: tuple[Instruction, ...] = ()
+    prologue_units: int = 0
+    skips: Sequence[Skip] = ()
+
+    @property
+    def opening_units(self) -> int:
+        """Compute units of what every transaction begins with."""
+        return OPENING_UNITS + self.prologue_units
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Costs:
+    """What a plan costs besides fees, in lamports unless said otherwise.
+
+    `paid_lamports` is what of the total the payer must hold too.
+    """
+
+    rent_lamports: int = 0
+    paid_lamports: int = 0
+    refund_lamports: int = 0
+    new_account_count: int = 0
+    withheld_amount: int = 0
+
+
+def pack_moves(terms: Terms, moves: Sequence[Move]) -> list[Sequence[Move]]:
+    """Returns the moves of each transaction, in order."""
+    if terms.alone:
+        return [moves[at : at + 1] for at in range(len(moves))]
+    units = compute_unit_limit(terms.opening_units, moves[:1])
+    first = [*opening(terms.version, units, terms.rates.compute_unit_price), *terms.prologue]
+    counts = pack(terms.version, terms.fee_payer, first, map(steps_of, moves))
+    starts = accumulate(counts, initial=0)
+    return [moves[start : start + count] for start, count in zip(starts, counts, strict=False)]
+
+
+def batch_fee(terms: Terms, moves: Sequence[Move]) -> tuple[int, int]:
+    """Returns (signatures, fee in lamports) of one transaction."""
+    signatures = len(signers_of(payer_of(terms, moves), terms.prologue, moves))
+    units = compute_unit_limit(terms.opening_units, moves)
+    base = signatures * terms.rates.lamports_per_signature
+    return signatures, base + priority_fee(units, terms.rates.compute_unit_price)
+
+
+def payer_of(terms: Terms, moves: Sequence[Move]) -> str:
+    """Returns who pays the fee of one transaction."""
+    return terms.fee_payer or moves[0].source_address
+
+
+def assemble(terms: Terms, packed: Sequence[Sequence[Move]], costs: Costs) -> Plan:
+    """Returns the plan of packed moves. Raises OutOfRangeError if a sum exceeds u64."""
+    moves = [move for batch in packed for move in batch]
+    starts = accumulate(map(len, packed), initial=0)
+    batches: list[PlannedBatch] = []
+    for position, (start, batch) in enumerate(zip(starts, packed, strict=False)):
+        signatures, fee = batch_fee(terms, batch)
+        total = sum(move.amount for move in batch)
+        payer = payer_of(terms, batch)
+        batches.append(PlannedBatch(position, start, len(batch), total, payer, signatures, fee))
+    total = sum(move.amount for move in moves)
+    source = payer_of(terms, moves)
+    plan = Plan(
+        kind=terms.kind,
+        asset=terms.asset,
+        source_wallet_id=terms.wallets[source],
+        source_address=source,
+        source_account=terms.source_account,
+        destination=terms.destination,
+        total_amount=total,
+        split=terms.split,
+        version=terms.version,
+        compute_unit_price=terms.rates.compute_unit_price,
+        opening_units=terms.opening_units,
+        lamports_per_signature=terms.rates.lamports_per_signature,
+        prologue=terms.prologue,
+        estimate=_estimate(terms, packed, batches, costs),
+        transfers=[
+            PlannedTransfer(batch.first_transfer + at, batch.position, move)
+            for batch, carried in zip(batches, packed, strict=True)
+            for at, move in enumerate(carried)
+        ],
+        batches=batches,
+        wallets=terms.wallets,
+        skips=terms.skips,
+    )
+    if max(total, plan.estimate.required_lamports, plan.estimate.maximum_lamports) > U64_MAX:
+        raise OutOfRangeError("the total and its fees exceed u64", field="total_lamports")
+    return dataclasses.replace(plan, etag=plan.digest())
+
+
+def _estimate(
+    terms: Terms,
+    packed: Sequence[Sequence[Move]],
+    batches: Sequence[PlannedBatch],
+    costs: Costs,
+) -> CostEstimate:
+    rates = terms.rates
+    base = rates.lamports_per_signature * sum(batch.signature_count for batch in batches)
+    fees = sum(batch.fee_lamports for batch in batches)
+    return CostEstimate(
+        transaction_count=len(batches),
+        base_fee_lamports=base,
+        priority_fee_lamports=fees - base,
+        rent_lamports=costs.rent_lamports,
+        required_lamports=costs.paid_lamports
+        + costs.rent_lamports
+        # Whose sources pay their own fees take them from what they move.
+        + (fees if terms.fee_payer else 0),
+        rent_floor_lamports=rates.rent_floor_lamports,
+        new_account_count=costs.new_account_count,
+        maximum_lamports=costs.rent_lamports + sum(_most(terms, batch) for batch in packed),
+        refund_lamports=costs.refund_lamports,
+        withheld_amount=costs.withheld_amount,
+    )
+
+
+def _most(terms: Terms, moves: Sequence[Move]) -> int:
+    """Returns the fees of a batch that fails and is split down to its single transfers."""
+    fee = batch_fee(terms, moves)[1]
+    if len(moves) == 1 or not terms.fee_payer:
+        return fee
+    half = len(moves) // 2
+    return fee + _most(terms, moves[:half]) + _most(terms, moves[half:])

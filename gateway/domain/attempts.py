@@ -1,0 +1,70 @@
+"""Attempts to carry out a batch, as values: on their way in, under way, landed, compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.domain.plans import Move
+from gateway.domain.states import AttemptState
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedBatch:
+    """A batch that this worker has leased, with its moves."""
+
+    position: int
+    fee_payer_address: str
+    moves: Sequence[Move]
+
+
+@dataclass(frozen=True, slots=True)
+class NewAttempt:
+    """Signed bytes on their way into the database, before anybody sends them."""
+
+    batch_position: int
+    signature: str
+    wire: bytes
+    blockhash: str
+    last_valid_block_height: int
+    blockhash_slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveAttempt:
+    """A stored attempt that has no final state yet."""
+
+    batch_position: int
+    signature: str
+    wire: bytes
+    last_valid_block_height: int
+    blockhash_slot: int
+    state: AttemptState
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptMove:
+    """An attempt's new state, and why."""
+
+    signature: str
+    state: AttemptState
+    error: str = ""
+    slot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LandedAttempt:
+    """A finalized attempt with what its batch was to do, for comparison with the chain's record."""
+
+    signature: str
+    wire: bytes
+    fee_lamports: int
+    moves: Sequence[Move]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the chain's record of a transaction says: "matched", "differs: ..." or "unavailable"."""
+
+    signature: str
+    verdict: str
+    slot: int = 0
+    fee_lamports: int = 0

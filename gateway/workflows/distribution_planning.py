@@ -1,0 +1,149 @@
+"""Plans: what an order, the stored wallets and the chain's present rates come to."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from gateway.domain.chain import Chain
+from gateway.domain.errors import ChainUnavailableError, NotFoundError, PreconditionFailedError
+from gateway.domain.orders import ClosingOrder, ConsolidationOrder, DistributionOrder, Order
+from gateway.domain.packing import TransactionVersion
+from gateway.domain.planner import (
+    PlanInput,
+    Source,
+    SweepInput,
+    choose_price,
+    plan_distribution,
+    plan_sweep,
+)
+from gateway.domain.plans import FeeRates, Plan
+from gateway.domain.ports import Store, TransactionCompiler, UnitOfWork
+from gateway.domain.splits import SEED_BYTES, RandomSplit
+from gateway.workflows.distribution_recipients import recipient_addresses
+
+Named = tuple[str, UUID]
+"""A wallet of the vault: its address and id."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningConfig:
+    """How plans are made: the transaction format, and bounds on the price of a compute unit."""
+
+    version: TransactionVersion = TransactionVersion.LEGACY
+    price_micro_lamports_min: int = 0
+    price_micro_lamports_max: int = 100_000
+
+
+class Planning:
+    """Makes plans; stores nothing."""
+
+    def __init__(
+        self,
+        store: Store,
+        chain: Chain,
+        compiler: TransactionCompiler,
+        config: PlanningConfig | None = None,
+        *,
+        draw: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        """`draw` returns so many random bytes, for the seeds of random splits."""
+        self._store = store
+        self._chain = chain
+        self._compiler = compiler
+        self._config = config or PlanningConfig()
+        self._draw = draw
+
+    async def plan(self, order: Order) -> Plan:
+        """Plans. Raises InvalidArgumentError, TotalTooSmallError, NotFoundError,
+        PreconditionFailedError, OutOfRangeError, ChainUnavailableError, StoreUnavailableError.
+        """
+        if isinstance(order, ClosingOrder) or order.mint:
+            raise PreconditionFailedError("tokens are not planned yet", reason="NOT_IMPLEMENTED")
+        if isinstance(order, DistributionOrder):
+            return await self._distribution(order)
+        return await self._consolidation(order)
+
+    async def _distribution(self, order: DistributionOrder) -> Plan:
+        async with self._store.read() as unit:
+            source = (await _named(unit, [order.source_wallet_id], "source_wallet_id"))[0]
+            addresses = await recipient_addresses(unit, order.recipients)
+        rates = await self._rates(source[0])
+        return plan_distribution(
+            PlanInput(
+                source_wallet_id=source[1],
+                source_address=source[0],
+                recipient_addresses=addresses,
+                recipient_balances=await self._balances(addresses),
+                total_lamports=order.total_amount,
+                split=self._seeded(order).split,
+                rates=rates,
+                version=self._config.version,
+            )
+        )
+
+    async def _consolidation(self, order: ConsolidationOrder) -> Plan:
+        async with self._store.read() as unit:
+            sources = await _named(unit, order.source_wallet_ids, "source_wallet_ids")
+            destination = (
+                await _named(unit, [order.destination_wallet_id], "destination_wallet_id")
+            )[0]
+            payer = None
+            if order.fee_payer_wallet_id is not None:
+                found = await _named(unit, [order.fee_payer_wallet_id], "fee_payer_wallet_id")
+                payer = found[0]
+        rates = await self._rates(destination[0])
+        balances = await self._balances([*(address for address, _ in sources), destination[0]])
+        return plan_sweep(
+            SweepInput(
+                sources=[
+                    Source(wallet_id, address, balance)
+                    for (address, wallet_id), balance in zip(sources, balances, strict=False)
+                ],
+                destination=destination,
+                destination_balance=balances[-1],
+                fee_payer=payer,
+                fee_payment=order.fee_payment,
+                rates=rates,
+                version=self._config.version,
+            )
+        )
+
+    async def _balances(self, addresses: Sequence[str]) -> list[int]:
+        readings = await self._chain.get_balances(addresses)
+        if any(reading.error_reason for reading in readings):
+            raise ChainUnavailableError("the balances could not be read")
+        return [reading.balance_lamports for reading in readings]
+
+    def _seeded(self, order: DistributionOrder) -> DistributionOrder:
+        if isinstance(order.split, RandomSplit) and not order.split.seed:
+            return replace(order, split=RandomSplit(self._draw(SEED_BYTES)))
+        return order
+
+    async def _rates(self, written_address: str) -> FeeRates:
+        """Reads what the cluster charges now: nothing of it is a constant."""
+        rent_floor = await self._chain.get_rent_exempt_lamports(0)
+        recent = await self._chain.get_latest_blockhash()
+        probe = self._compiler.fee_probe(written_address, recent.blockhash)
+        fee = await self._chain.get_fee_for_message(probe)
+        if fee is None:
+            raise ChainUnavailableError("the RPC node does not know its own blockhash")
+        prices = await self._chain.get_recent_prioritization_fees([written_address])
+        price = choose_price(
+            [reading.micro_lamports for reading in prices],
+            self._config.price_micro_lamports_min,
+            self._config.price_micro_lamports_max,
+        )
+        return FeeRates(fee, rent_floor, price)
+
+
+async def _named(unit: UnitOfWork, wallet_ids: Sequence[UUID], field: str) -> list[Named]:
+    """Returns wallets in the order asked for; raises NotFoundError naming the field."""
+    addresses = await unit.wallets.addresses_of(wallet_ids)
+    found: list[Named] = []
+    for position, (address, wallet_id) in enumerate(zip(addresses, wallet_ids, strict=True)):
+        if address is None:
+            where = f"{field}[{position}]" if field.endswith("ids") else field
+            raise NotFoundError("no such wallet", field=where)
+        found.append((address, wallet_id))
+    return found

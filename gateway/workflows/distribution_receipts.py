@@ -1,0 +1,56 @@
+"""Reconciliation: every finalized transaction is compared with the chain's own record of it."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from gateway.domain.attempts import LandedAttempt, Receipt
+from gateway.domain.chain import Chain
+from gateway.domain.errors import ChainUnavailableError
+from gateway.domain.ports import Store, TransactionCompiler
+from gateway.domain.reconciliation import UNAVAILABLE, compare
+
+_TRIES_MAX: Final = 5
+_PER_STEP_MAX: Final = 50
+
+
+@dataclass(slots=True)
+class Reconciliation:
+    """Compares one distribution's transactions. It decides nothing: states are settled already.
+
+    A record that no node gives in so many tries is "unavailable"; tries are not stored, so another
+    gateway tries anew.
+    """
+
+    store: Store
+    chain: Chain
+    compiler: TransactionCompiler
+    distribution_id: UUID
+    _tries: Counter[str] = field(default_factory=Counter)
+
+    async def step(self) -> bool:
+        """Compares some; returns True if none is left."""
+        async with self.store.read() as unit:
+            found = await unit.distributions.without_receipt(self.distribution_id, _PER_STEP_MAX)
+        if not found:
+            return True
+        compared = await asyncio.gather(*(self._compare(attempt) for attempt in found))
+        receipts = [receipt for receipt in compared if receipt is not None]
+        if receipts:
+            async with self.store.transaction() as unit:
+                await unit.distributions.store_receipts(receipts)
+        return len(receipts) == len(found) < _PER_STEP_MAX
+
+    async def _compare(self, attempt: LandedAttempt) -> Receipt | None:
+        try:
+            landed = await self.chain.get_transaction(attempt.signature)
+        except ChainUnavailableError:
+            landed = None
+        if landed is not None:
+            return compare(attempt, self.compiler.accounts_of(attempt.wire), landed)
+        self._tries[attempt.signature] += 1
+        if self._tries[attempt.signature] >= _TRIES_MAX:
+            return Receipt(attempt.signature, UNAVAILABLE)
+        return None
