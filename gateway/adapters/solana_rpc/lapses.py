@@ -1,9 +1,10 @@
 """Whether a transaction can still land, or has: what several providers, each by itself, know of it.
 
 A provider proves that a transaction never landed if all of this comes from itself, in this order:
-its finalized height is past the transaction's last valid one; its history reaches back to where the
-transaction could first have landed; it finds no status in that history, at a slot that is not
-behind its own finalized one. One that fell back, or forgot, proves nothing.
+its finalized height is past the transaction's last valid one, and as many slots went by as that
+takes; its history reaches back to where the transaction could first have landed; it finds no status
+in that history, at a slot that is not behind its own finalized one. One that fell back, or forgot,
+proves nothing.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from gateway.domain.chain import (
     SignatureStatus,
 )
 
+_BLOCKHASH_LIFE_BLOCKS: Final = 150
 _RANKS: Final = {"processed": 0, "confirmed": 1, "finalized": 2}
 
 
@@ -80,6 +82,9 @@ async def _ask(provider: Provider, items: Sequence[LapsedTransaction]) -> _Testi
             objection = "the transaction may still land"
         elif first_slot > item.blockhash_slot:
             objection = "the node's history begins after the transaction was signed"
+        elif min(slot, reading.context_slot) <= item.blockhash_slot + _BLOCKHASH_LIFE_BLOCKS:
+            # A slot holds one block at most, so its slots must bear out the height that it claims.
+            objection = "the node's height runs ahead of its slots"
         elif reading.context_slot < slot:
             objection = "the node fell behind while it was asked"
         objections.append(objection)
