@@ -17,6 +17,7 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from gateway import sockets
+from gateway.adapters.associated_tokens import associated_token_address
 from gateway.adapters.postgres import Database, PoolConfig, check_applied
 from gateway.adapters.postgres.usage import PostgresUsage
 from gateway.adapters.signer import SignerClient
@@ -38,9 +39,11 @@ from gateway.workflows.distribution import DistributionWorkflows
 from gateway.workflows.distribution_engine import DistributionEngine
 from gateway.workflows.distribution_planning import Planning
 from gateway.workflows.distribution_watch import watch
+from gateway.workflows.history import HistoryWorkflows
 from gateway.workflows.masters import MasterWorkflows
 from gateway.workflows.sessions import SessionWorkflows
 from gateway.workflows.signing import SigningWorkflows
+from gateway.workflows.tokens import TokenWorkflows
 from gateway.workflows.usage import UsageLog
 from gateway.workflows.wallets import WalletWorkflows
 from solward.gateway.v1 import audit_service_pb2_grpc as audit_grpc
@@ -146,7 +149,12 @@ def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) ->
         wallets,
         signer,
     )
-    balances = BalanceService(BalanceWorkflows(store, chain))
+    balances = BalanceService(
+        BalanceWorkflows(store, chain),
+        TokenWorkflows(store, chain, associated_token_address),
+        HistoryWorkflows(store, chain),
+        clock,
+    )
     compiler = SoldersTransactions()
     engine = DistributionEngine(store, chain, signer, compiler, clock)
     distributions = DistributionService(

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from gateway.domain.history import SignatureRecord, TransactionDetails
+
 Commitment = Literal["processed", "confirmed", "finalized"]
 
 
@@ -37,6 +39,14 @@ class AccountsReading:
 
     context_slot: int
     accounts: Sequence[Account | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAccountsReading:
+    """Accounts of a token program by address, undecoded, at one slot."""
+
+    context_slot: int
+    accounts: Mapping[str, Account]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +148,29 @@ class Chain(Protocol):
         addresses: Sequence[str],
         commitment: Commitment = "confirmed",
         data_slice: tuple[int, int] | None = None,
+        min_context_slot: int = 0,
     ) -> AccountsReading:
         """Reads up to 100 accounts; `data_slice` is (offset, length)."""
+        ...
+
+    async def get_token_accounts(
+        self,
+        owner: str,
+        token_program: str,
+        commitment: Commitment = "confirmed",
+        min_context_slot: int = 0,
+    ) -> TokenAccountsReading:
+        """Reads all of an owner's accounts of one token program, undecoded."""
+        ...
+
+    async def get_signatures(
+        self, address: str, limit: int, *, before: str = "", until: str = ""
+    ) -> list[SignatureRecord]:
+        """Reads up to 1,000 of an address's finalized transactions, newest first."""
+        ...
+
+    async def get_transaction_details(self, signature: str) -> TransactionDetails | None:
+        """Reads a finalized transaction whole; None if the node has none."""
         ...
 
     async def get_rent_exempt_lamports(self, data_bytes: int) -> int:

@@ -11,7 +11,7 @@ from gateway.domain.errors import (
     PreconditionFailedError,
 )
 from gateway.domain.ports import Store
-from gateway.domain.wallets import DERIVATION_INDEX_MAX
+from gateway.domain.wallets import DERIVATION_INDEX_MAX, WalletFilter, require_tag
 
 WALLETS_MAX = 10_000
 
@@ -72,3 +72,19 @@ class BalanceWorkflows:
                 master_wallet_id, 0, DERIVATION_INDEX_MAX + 1
             )
         return await self.of_addresses([address for _, _, address in wallets])
+
+    async def of_tag(self, tag: str) -> list[BalanceReading]:
+        """Returns the balances of all wallets with a tag, in order of creation.
+
+        Raises InvalidArgumentError for what is no tag, and PreconditionFailedError if more than
+        10,000 have it.
+        """
+        wanted = WalletFilter(tags_all=(require_tag(tag),))
+        async with self._store.read() as unit:
+            wallets = await unit.wallets.list_addresses(wanted, WALLETS_MAX + 1)
+        if len(wallets) > WALLETS_MAX:
+            raise PreconditionFailedError(
+                f"more than {WALLETS_MAX} wallets have the tag: ask for them by id or by address",
+                field="tag",
+            )
+        return await self.of_addresses([address for _, address in wallets])

@@ -6,7 +6,6 @@ import grpc
 import pytest
 
 from solward.gateway.v1 import audit_service_pb2
-from solward.gateway.v1 import balance_service_pb2 as balance_pb
 from tests.gateway.bad_input import DERIVATIONS, INVALID, MASTERS, WALLETS, Case, list_wallets
 from tests.gateway.bad_input_signing import BALANCES, SIGNING
 from tests.gateway.support import Gateway, refusal_of, stream_refusal
@@ -47,8 +46,6 @@ async def test_bytes_that_are_no_message_are_refused(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("service", "method", "request_message"),
     [
-        ("balances", "ListTokenBalances", balance_pb.ListTokenBalancesRequest()),
-        ("balances", "ListTransactions", balance_pb.ListTransactionsRequest()),
         ("audit", "ListAuditEvents", audit_service_pb2.ListAuditEventsRequest()),
     ],
 )

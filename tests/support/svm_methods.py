@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,20 +11,20 @@ from solders.message import from_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
-from solders.transaction_status import (
-    TransactionConfirmationStatus,
-    TransactionErrorType,
-    TransactionStatus,
-)
 
+from tests.support import svm_reads
 from tests.support.svm_chain import Landed, SvmChain
 from tests.support.svm_messages import fee_lamports
+from tests.support.svm_reads import error_json
 
 INVALID_PARAMS = -32602
 METHOD_NOT_FOUND = -32601
 PREFLIGHT_FAILED = -32002
 MULTIPLE_ACCOUNTS_MAX = 100
 SIGNATURE_STATUSES_MAX = 256
+SIGNATURES_MAX = 1000
+UNSUPPORTED_VERSION = -32015
+MIN_CONTEXT_SLOT_NOT_REACHED = -32016
 # What a cluster refuses at its door.
 TRANSACTION_BYTES_MAX = 1232
 TRANSACTION_V1_BYTES_MAX = 4096
@@ -73,6 +72,7 @@ class Methods:
             "simulateTransaction": self._simulate_transaction,
             "getSignatureStatuses": self._signature_statuses,
             "getSignaturesForAddress": self._signatures_for_address,
+            "getTokenAccountsByOwner": self._token_accounts_by_owner,
             "getTransaction": self._transaction,
         }
 
@@ -90,6 +90,9 @@ class Methods:
 
     def _in_context(self, value: Any, params: list[Any]) -> dict[str, Any]:
         slot = self._slot(_commitment(params, 1))
+        if slot < _options(params, 1).get("minContextSlot", 0):
+            message = "Minimum context slot has not been reached"
+            raise RpcError(MIN_CONTEXT_SLOT_NOT_REACHED, message, {"contextSlot": slot})
         return {"context": {"slot": slot, "apiVersion": "4.1.2"}, "value": value}
 
     def _latest_blockhash(self, params: list[Any]) -> Any:
@@ -123,14 +126,14 @@ class Methods:
             error = self._chain.preflight(transaction)
             if error is not None:
                 message = f"Transaction simulation failed: {error}"
-                raise RpcError(PREFLIGHT_FAILED, message, {"err": _error_json(error), "logs": []})
+                raise RpcError(PREFLIGHT_FAILED, message, {"err": error_json(error), "logs": []})
         self._chain.send(transaction)
         return str(transaction.signatures[0])
 
     def _simulate_transaction(self, params: list[Any]) -> Any:
         transaction = _decode(params[0], _options(params, 1).get("encoding", "base58"))
         error = self._chain.preflight(transaction)
-        return self._in_context({"err": _error_json(error), "logs": []}, params)
+        return self._in_context({"err": error_json(error), "logs": []}, params)
 
     def _signature_statuses(self, params: list[Any]) -> Any:
         if len(params[0]) > SIGNATURE_STATUSES_MAX:
@@ -143,58 +146,42 @@ class Methods:
         if landed is None:
             return None
         age = self._chain.height - landed.height
-        timing = self._chain.timing
-        level = "processed"
-        if age >= timing.finalize_after_blocks:
-            level = "finalized"
-        elif age >= timing.confirm_after_blocks:
-            level = "confirmed"
-        error = _error_json(landed.error)
+        level = svm_reads.level_of(self._chain, landed)
+        error = error_json(landed.error)
         return {
-            "slot": self._landed_slot(landed),
+            "slot": svm_reads.slot_of(self._chain, landed),
             "confirmations": None if level == "finalized" else age,
             "err": error,
             "status": {"Ok": None} if error is None else {"Err": error},
             "confirmationStatus": level,
         }
 
-    def _landed_slot(self, landed: Landed) -> int:
-        return landed.height + self._chain.slot - self._chain.height
-
     def _signatures_for_address(self, params: list[Any]) -> Any:
-        address = Pubkey.from_string(params[0])
-        touching = [t for t in self._chain.landed.values() if address in t.keys]
-        limit = _options(params, 1).get("limit", 1000)
-        return [
-            {
-                "signature": str(landed.signature),
-                "slot": self._landed_slot(landed),
-                "err": _error_json(landed.error),
-                "memo": None,
-                "blockTime": None,
-                "confirmationStatus": self._status(landed)["confirmationStatus"],
-            }
-            for landed in list(reversed(touching))[:limit]
+        options = _options(params, 1)
+        if not 1 <= options.get("limit", SIGNATURES_MAX) <= SIGNATURES_MAX:
+            raise RpcError(INVALID_PARAMS, f"Invalid limit; max {SIGNATURES_MAX}")
+        return svm_reads.list_signatures(self._chain, Pubkey.from_string(params[0]), options)
+
+    def _token_accounts_by_owner(self, params: list[Any]) -> Any:
+        owner, options = Pubkey.from_string(params[0]), _options(params, 2)
+        found = svm_reads.token_accounts(self._chain, owner, params[1])
+        accounts = [
+            {"pubkey": str(address), "account": _account_json(account, options)}
+            for address, account in found
         ]
+        return self._in_context(accounts, params[1:])
 
     def _transaction(self, params: list[Any]) -> Any:
         landed = self._chain.landed.get(Signature.from_string(params[0]))
         if landed is None:
             return None
-        wire = base64.b64encode(bytes(landed.transaction)).decode()
-        return {
-            "slot": self._landed_slot(landed),
-            "blockTime": None,
-            "transaction": [wire, "base64"],
-            "meta": {
-                "err": _error_json(landed.error),
-                "fee": landed.meta.fee(),
-                "preBalances": [a.lamports if a else 0 for a in landed.before],
-                "postBalances": [a.lamports if a else 0 for a in landed.after],
-                "logMessages": landed.meta.logs(),
-                "computeUnitsConsumed": landed.meta.compute_units_consumed(),
-            },
-        }
+        if not svm_reads.is_visible(self._chain, landed, _commitment(params, 1)):
+            return None
+        found = svm_reads.transaction_json(self._chain, landed)
+        highest = _options(params, 1).get("maxSupportedTransactionVersion")
+        if found["version"] != "legacy" and (highest is None or found["version"] > highest):
+            raise RpcError(UNSUPPORTED_VERSION, "Transaction version is not supported")
+        return found
 
 
 def _options(params: list[Any], index: int) -> dict[str, Any]:
@@ -230,9 +217,3 @@ def _account_json(account: Account | None, options: dict[str, Any]) -> Any:
         "space": len(account.data),
         "data": [base64.b64encode(data).decode(), "base64"],
     }
-
-
-def _error_json(error: TransactionErrorType | None) -> Any:
-    # solders knows how a node writes each of the errors, but only as part of a status.
-    processed = TransactionConfirmationStatus.Processed
-    return json.loads(TransactionStatus(0, None, None, error, processed).to_json())["err"]

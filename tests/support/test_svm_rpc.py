@@ -81,7 +81,8 @@ def test_a_transfer_moves_lamports_and_matures(rpc: Client, payer: Keypair) -> N
     assert 10**9 - 10**6 - FEE == rpc("getBalance", str(payer.pubkey()))
     accounts = rpc("getMultipleAccounts", [str(to), str(Pubkey.new_unique())])
     assert [10**6, None] == [account and account["lamports"] for account in accounts]
-    assert FEE == rpc("getTransaction", signature)["meta"]["fee"]
+    newest = {"maxSupportedTransactionVersion": 1}
+    assert FEE == rpc("getTransaction", signature, newest)["meta"]["fee"]
 
 
 def test_rent_is_todays(rpc: Client) -> None:

@@ -6,12 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from gateway.adapters.solana_rpc import wire
-from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError, shorten
+from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
 from gateway.adapters.solana_rpc.lapses import read_lapsed
 from gateway.adapters.solana_rpc.pool import RpcPool
+from gateway.adapters.solana_rpc.reads import (
+    MAX_TRANSACTION_VERSION,
+    WalletReads,
+    error_text,
+    require_slot,
+    to_account,
+    with_slot,
+)
 from gateway.domain.addresses import encode_base58
 from gateway.domain.chain import (
-    Account,
     AccountsReading,
     BalanceReading,
     Blockhash,
@@ -28,15 +35,14 @@ from gateway.domain.errors import TransactionRejectedError
 
 ACCOUNTS_PER_CALL_MAX: Final = 100
 SIGNATURES_PER_CALL_MAX: Final = 256
-_MAX_TRANSACTION_VERSION: Final = 1
 
 
-class SolanaRpc:
+class SolanaRpc(WalletReads):
     """Typed calls over a pool of endpoints. Errors are RpcError, which is ChainUnavailableError."""
 
     def __init__(self, pool: RpcPool, *, lapse_providers_min: int = 1) -> None:
         """`lapse_providers_min` is how many must agree before a transaction counts as lapsed."""
-        self._pool = pool
+        super().__init__(pool)
         self._lapse_providers_min = lapse_providers_min
 
     async def close(self) -> None:
@@ -87,22 +93,25 @@ class SolanaRpc:
         addresses: Sequence[str],
         commitment: Commitment = "confirmed",
         data_slice: tuple[int, int] | None = None,
+        min_context_slot: int = 0,
     ) -> AccountsReading:
         """Reads up to 100 accounts at one slot; `data_slice` is (offset, length)."""
         _require_at_most(addresses, ACCOUNTS_PER_CALL_MAX)
         options: dict[str, object] = {"commitment": commitment, "encoding": "base64"}
         if data_slice is not None:
             options["dataSlice"] = {"offset": data_slice[0], "length": data_slice[1]}
+
+        def check(found: wire.InContext[list[wire.AccountWire | None]]) -> None:
+            require_slot(found.context, min_context_slot)
+            _require_length(found.value, addresses)
+
         answer = await self._pool.read(
             "getMultipleAccounts",
-            [addresses, options],
+            [addresses, with_slot(options, min_context_slot)],
             wire.InContext[list[wire.AccountWire | None]],
-            lambda found: _require_length(found.value, addresses),
+            check,
         )
-        accounts = [
-            Account(found.lamports, found.owner, found.executable, found.data[0]) if found else None
-            for found in answer.value
-        ]
+        accounts = [to_account(found) if found else None for found in answer.value]
         return AccountsReading(answer.context.slot, accounts)
 
     async def get_rent_exempt_lamports(self, data_bytes: int) -> int:
@@ -142,7 +151,9 @@ class SolanaRpc:
             lambda found: _require_length(found.value, signatures),
         )
         statuses = [
-            SignatureStatus(found.slot, found.confirmation_status or "processed", _error(found.err))
+            SignatureStatus(
+                found.slot, found.confirmation_status or "processed", error_text(found.err)
+            )
             if found
             else None
             for found in answer.value
@@ -218,21 +229,21 @@ class SolanaRpc:
             wire.InContext[wire.SimulationWire],
         )
         found = answer.value
-        return Simulation(_error(found.err), found.units_consumed or 0, found.logs or [])
+        return Simulation(error_text(found.err), found.units_consumed or 0, found.logs or [])
 
     async def get_transaction(self, signature: str) -> LandedTransaction | None:
         """Returns a finalized transaction (legacy, v0 or v1), None if the node has none."""
         options = {
             "encoding": "base64",
             "commitment": "finalized",
-            "maxSupportedTransactionVersion": _MAX_TRANSACTION_VERSION,
+            "maxSupportedTransactionVersion": MAX_TRANSACTION_VERSION,
         }
         found = await self._pool.read("getTransaction", [signature, options], _OptionalTransaction)
         if found is None:
             return None
         meta = found.meta
         return LandedTransaction(
-            found.slot, _error(meta.err), meta.fee, meta.pre_balances, meta.post_balances
+            found.slot, error_text(meta.err), meta.fee, meta.pre_balances, meta.post_balances
         )
 
     async def get_health(self) -> None:
@@ -266,10 +277,6 @@ def first_signature(wire_bytes: bytes) -> str:
     if len(signature) != 64:
         raise ValueError("too short for a signed transaction")
     return encode_base58(signature)
-
-
-def _error(error: object) -> str:
-    return shorten(wire.describe_error(error))
 
 
 def _require_length(found: Sequence[object], asked: Sequence[object]) -> None:

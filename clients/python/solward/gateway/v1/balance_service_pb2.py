@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(solward/gateway/v1/balance_service.proto\x12\x12solward.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"E\n\x11GetBalanceRequest\x12\x13\n\twallet_id\x18\x01 \x01(\tH\x00\x12\x11\n\x07\x61\x64\x64ress\x18\x02 \x01(\tH\x00\x42\x08\n\x06wallet\"U\n\x12GetBalanceResponse\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x18\n\x10\x62\x61lance_lamports\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ontext_slot\x18\x03 \x01(\x04\"\xb0\x01\n\x17\x42\x61tchGetBalancesRequest\x12\x36\n\nwallet_ids\x18\x01 \x01(\x0b\x32 .solward.gateway.v1.WalletIdListH\x00\x12\x34\n\taddresses\x18\x02 \x01(\x0b\x32\x1f.solward.gateway.v1.AddressListH\x00\x12\x1a\n\x10master_wallet_id\x18\x03 \x01(\tH\x00\x42\x0b\n\tselection\"\x1b\n\x0cWalletIdList\x12\x0b\n\x03ids\x18\x01 \x03(\t\" \n\x0b\x41\x64\x64ressList\x12\x11\n\taddresses\x18\x01 \x03(\t\"|\n\x18\x42\x61tchGetBalancesResponse\x12\x33\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32!.solward.gateway.v1.WalletBalance\x12\x16\n\x0etotal_lamports\x18\x02 \x01(\x04\x12\x13\n\x0b\x65rror_count\x18\x03 \x01(\x05\"f\n\rWalletBalance\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x18\n\x10\x62\x61lance_lamports\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ontext_slot\x18\x03 \x01(\x04\x12\x14\n\x0c\x65rror_reason\x18\x04 \x01(\t\"T\n\x18ListTokenBalancesRequest\x12\x11\n\twallet_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"n\n\x19ListTokenBalancesResponse\x12\x38\n\x0etoken_balances\x18\x01 \x03(\x0b\x32 .solward.gateway.v1.TokenBalance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe8\x01\n\x0cTokenBalance\x12\x15\n\rtoken_account\x18\x01 \x01(\t\x12\x0c\n\x04mint\x18\x02 \x01(\t\x12\x15\n\rtoken_program\x18\x03 \x01(\t\x12\x0e\n\x06\x61mount\x18\x04 \x01(\x04\x12\x10\n\x08\x64\x65\x63imals\x18\x05 \x01(\r\x12\x18\n\x10\x61\x63\x63ount_lamports\x18\x06 \x01(\x04\x12\x0e\n\x06\x66rozen\x18\x07 \x01(\x08\x12\x10\n\x08\x64\x65legate\x18\x08 \x01(\t\x12\x17\n\x0fwithheld_amount\x18\t \x01(\x04\x12\x15\n\ris_associated\x18\n \x01(\x08\x12\x0e\n\x06symbol\x18\x0b \x01(\t\"S\n\x17ListTransactionsRequest\x12\x11\n\twallet_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"p\n\x18ListTransactionsResponse\x12;\n\x0ctransactions\x18\x01 \x03(\x0b\x32%.solward.gateway.v1.TransactionRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb4\x01\n\x11TransactionRecord\x12\x11\n\tsignature\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12.\n\nblock_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63hange_lamports\x18\x04 \x01(\x03\x12\x14\n\x0c\x66\x65\x65_lamports\x18\x05 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x08\x12\x0f\n\x07version\x18\x07 \x01(\t2\xbd\x03\n\x0e\x42\x61lanceService\x12[\n\nGetBalance\x12%.solward.gateway.v1.GetBalanceRequest\x1a&.solward.gateway.v1.GetBalanceResponse\x12m\n\x10\x42\x61tchGetBalances\x12+.solward.gateway.v1.BatchGetBalancesRequest\x1a,.solward.gateway.v1.BatchGetBalancesResponse\x12p\n\x11ListTokenBalances\x12,.solward.gateway.v1.ListTokenBalancesRequest\x1a-.solward.gateway.v1.ListTokenBalancesResponse\x12m\n\x10ListTransactions\x12+.solward.gateway.v1.ListTransactionsRequest\x1a,.solward.gateway.v1.ListTransactionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(solward/gateway/v1/balance_service.proto\x12\x12solward.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"E\n\x11GetBalanceRequest\x12\x13\n\twallet_id\x18\x01 \x01(\tH\x00\x12\x11\n\x07\x61\x64\x64ress\x18\x02 \x01(\tH\x00\x42\x08\n\x06wallet\"U\n\x12GetBalanceResponse\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x18\n\x10\x62\x61lance_lamports\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ontext_slot\x18\x03 \x01(\x04\"\xbf\x01\n\x17\x42\x61tchGetBalancesRequest\x12\x36\n\nwallet_ids\x18\x01 \x01(\x0b\x32 .solward.gateway.v1.WalletIdListH\x00\x12\x34\n\taddresses\x18\x02 \x01(\x0b\x32\x1f.solward.gateway.v1.AddressListH\x00\x12\x1a\n\x10master_wallet_id\x18\x03 \x01(\tH\x00\x12\r\n\x03tag\x18\x04 \x01(\tH\x00\x42\x0b\n\tselection\"\x1b\n\x0cWalletIdList\x12\x0b\n\x03ids\x18\x01 \x03(\t\" \n\x0b\x41\x64\x64ressList\x12\x11\n\taddresses\x18\x01 \x03(\t\"|\n\x18\x42\x61tchGetBalancesResponse\x12\x33\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32!.solward.gateway.v1.WalletBalance\x12\x16\n\x0etotal_lamports\x18\x02 \x01(\x04\x12\x13\n\x0b\x65rror_count\x18\x03 \x01(\x05\"f\n\rWalletBalance\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x18\n\x10\x62\x61lance_lamports\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ontext_slot\x18\x03 \x01(\x04\x12\x14\n\x0c\x65rror_reason\x18\x04 \x01(\t\"T\n\x18ListTokenBalancesRequest\x12\x11\n\twallet_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x84\x01\n\x19ListTokenBalancesResponse\x12\x38\n\x0etoken_balances\x18\x01 \x03(\x0b\x32 .solward.gateway.v1.TokenBalance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontext_slot\x18\x03 \x01(\x04\"\xc1\x02\n\x0cTokenBalance\x12\x15\n\rtoken_account\x18\x01 \x01(\t\x12\x0c\n\x04mint\x18\x02 \x01(\t\x12\x15\n\rtoken_program\x18\x03 \x01(\t\x12\x0e\n\x06\x61mount\x18\x04 \x01(\x04\x12\x10\n\x08\x64\x65\x63imals\x18\x05 \x01(\r\x12\x18\n\x10\x61\x63\x63ount_lamports\x18\x06 \x01(\x04\x12\x0e\n\x06\x66rozen\x18\x07 \x01(\x08\x12\x10\n\x08\x64\x65legate\x18\x08 \x01(\t\x12\x17\n\x0fwithheld_amount\x18\t \x01(\x04\x12\x15\n\ris_associated\x18\n \x01(\x08\x12\x0e\n\x06symbol\x18\x0b \x01(\t\x12\x18\n\x10\x64\x65legated_amount\x18\x0c \x01(\x04\x12\x17\n\x0f\x63lose_authority\x18\r \x01(\t\x12\x0e\n\x06native\x18\x0e \x01(\x08\x12\x14\n\x0c\x65rror_reason\x18\x0f \x01(\t\"\x86\x01\n\x17ListTransactionsRequest\x12\x11\n\twallet_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x18\n\x10\x62\x65\x66ore_signature\x18\x04 \x01(\t\x12\x17\n\x0funtil_signature\x18\x05 \x01(\t\"p\n\x18ListTransactionsResponse\x12;\n\x0ctransactions\x18\x01 \x03(\x0b\x32%.solward.gateway.v1.TransactionRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa3\x02\n\x11TransactionRecord\x12\x11\n\tsignature\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12.\n\nblock_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63hange_lamports\x18\x04 \x01(\x03\x12\x14\n\x0c\x66\x65\x65_lamports\x18\x05 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x08\x12\x0f\n\x07version\x18\x07 \x01(\t\x12\x10\n\x08paid_fee\x18\x08 \x01(\x08\x12\r\n\x05\x65rror\x18\t \x01(\t\x12\x36\n\rtoken_changes\x18\n \x03(\x0b\x32\x1f.solward.gateway.v1.TokenChange\x12\x14\n\x0c\x65rror_reason\x18\x0b \x01(\t\"q\n\x0bTokenChange\x12\x15\n\rtoken_account\x18\x01 \x01(\t\x12\x0c\n\x04mint\x18\x02 \x01(\t\x12\x15\n\rbefore_amount\x18\x03 \x01(\x04\x12\x14\n\x0c\x61\x66ter_amount\x18\x04 \x01(\x04\x12\x10\n\x08\x64\x65\x63imals\x18\x05 \x01(\r2\xbd\x03\n\x0e\x42\x61lanceService\x12[\n\nGetBalance\x12%.solward.gateway.v1.GetBalanceRequest\x1a&.solward.gateway.v1.GetBalanceResponse\x12m\n\x10\x42\x61tchGetBalances\x12+.solward.gateway.v1.BatchGetBalancesRequest\x1a,.solward.gateway.v1.BatchGetBalancesResponse\x12p\n\x11ListTokenBalances\x12,.solward.gateway.v1.ListTokenBalancesRequest\x1a-.solward.gateway.v1.ListTokenBalancesResponse\x12m\n\x10ListTransactions\x12+.solward.gateway.v1.ListTransactionsRequest\x1a,.solward.gateway.v1.ListTransactionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,27 +37,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETBALANCERESPONSE']._serialized_start=168
   _globals['_GETBALANCERESPONSE']._serialized_end=253
   _globals['_BATCHGETBALANCESREQUEST']._serialized_start=256
-  _globals['_BATCHGETBALANCESREQUEST']._serialized_end=432
-  _globals['_WALLETIDLIST']._serialized_start=434
-  _globals['_WALLETIDLIST']._serialized_end=461
-  _globals['_ADDRESSLIST']._serialized_start=463
-  _globals['_ADDRESSLIST']._serialized_end=495
-  _globals['_BATCHGETBALANCESRESPONSE']._serialized_start=497
-  _globals['_BATCHGETBALANCESRESPONSE']._serialized_end=621
-  _globals['_WALLETBALANCE']._serialized_start=623
-  _globals['_WALLETBALANCE']._serialized_end=725
-  _globals['_LISTTOKENBALANCESREQUEST']._serialized_start=727
-  _globals['_LISTTOKENBALANCESREQUEST']._serialized_end=811
-  _globals['_LISTTOKENBALANCESRESPONSE']._serialized_start=813
-  _globals['_LISTTOKENBALANCESRESPONSE']._serialized_end=923
-  _globals['_TOKENBALANCE']._serialized_start=926
-  _globals['_TOKENBALANCE']._serialized_end=1158
-  _globals['_LISTTRANSACTIONSREQUEST']._serialized_start=1160
-  _globals['_LISTTRANSACTIONSREQUEST']._serialized_end=1243
-  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_start=1245
-  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_end=1357
-  _globals['_TRANSACTIONRECORD']._serialized_start=1360
-  _globals['_TRANSACTIONRECORD']._serialized_end=1540
-  _globals['_BALANCESERVICE']._serialized_start=1543
-  _globals['_BALANCESERVICE']._serialized_end=1988
+  _globals['_BATCHGETBALANCESREQUEST']._serialized_end=447
+  _globals['_WALLETIDLIST']._serialized_start=449
+  _globals['_WALLETIDLIST']._serialized_end=476
+  _globals['_ADDRESSLIST']._serialized_start=478
+  _globals['_ADDRESSLIST']._serialized_end=510
+  _globals['_BATCHGETBALANCESRESPONSE']._serialized_start=512
+  _globals['_BATCHGETBALANCESRESPONSE']._serialized_end=636
+  _globals['_WALLETBALANCE']._serialized_start=638
+  _globals['_WALLETBALANCE']._serialized_end=740
+  _globals['_LISTTOKENBALANCESREQUEST']._serialized_start=742
+  _globals['_LISTTOKENBALANCESREQUEST']._serialized_end=826
+  _globals['_LISTTOKENBALANCESRESPONSE']._serialized_start=829
+  _globals['_LISTTOKENBALANCESRESPONSE']._serialized_end=961
+  _globals['_TOKENBALANCE']._serialized_start=964
+  _globals['_TOKENBALANCE']._serialized_end=1285
+  _globals['_LISTTRANSACTIONSREQUEST']._serialized_start=1288
+  _globals['_LISTTRANSACTIONSREQUEST']._serialized_end=1422
+  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_start=1424
+  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_end=1536
+  _globals['_TRANSACTIONRECORD']._serialized_start=1539
+  _globals['_TRANSACTIONRECORD']._serialized_end=1830
+  _globals['_TOKENCHANGE']._serialized_start=1832
+  _globals['_TOKENCHANGE']._serialized_end=1945
+  _globals['_BALANCESERVICE']._serialized_start=1948
+  _globals['_BALANCESERVICE']._serialized_end=2393
 # @@protoc_insertion_point(module_scope)

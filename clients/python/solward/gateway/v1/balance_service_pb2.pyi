@@ -86,8 +86,11 @@ class BatchGetBalancesRequest(_message.Message):
     WALLET_IDS_FIELD_NUMBER: _builtins.int
     ADDRESSES_FIELD_NUMBER: _builtins.int
     MASTER_WALLET_ID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
     master_wallet_id: _builtins.str
     """All of a master (UUID), in index order; at most 10,000."""
+    tag: _builtins.str
+    """All that have this tag, in order of creation; at most 10,000."""
     @_builtins.property
     def wallet_ids(self) -> Global___WalletIdList:
         """By id."""
@@ -102,12 +105,13 @@ class BatchGetBalancesRequest(_message.Message):
         wallet_ids: Global___WalletIdList | None = ...,
         addresses: Global___AddressList | None = ...,
         master_wallet_id: _builtins.str = ...,
+        tag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "master_wallet_id", b"master_wallet_id", "selection", b"selection", "wallet_ids", b"wallet_ids"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "master_wallet_id", b"master_wallet_id", "selection", b"selection", "tag", b"tag", "wallet_ids", b"wallet_ids"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "master_wallet_id", b"master_wallet_id", "selection", b"selection", "wallet_ids", b"wallet_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "master_wallet_id", b"master_wallet_id", "selection", b"selection", "tag", b"tag", "wallet_ids", b"wallet_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_selection: _TypeAlias = _typing.Literal["wallet_ids", "addresses", "master_wallet_id"]  # noqa: Y015
+    _WhichOneofReturnType_selection: _TypeAlias = _typing.Literal["wallet_ids", "addresses", "master_wallet_id", "tag"]  # noqa: Y015
     _WhichOneofArgType_selection: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_selection) -> _WhichOneofReturnType_selection | None: ...
 
@@ -265,8 +269,11 @@ class ListTokenBalancesResponse(_message.Message):
 
     TOKEN_BALANCES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CONTEXT_SLOT_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty if this is the last page."""
+    context_slot: _builtins.int
+    """The slot that the node answered at; a walk over pages may see a later one on each."""
     @_builtins.property
     def token_balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenBalance]:
         """The accounts."""
@@ -276,10 +283,11 @@ class ListTokenBalancesResponse(_message.Message):
         *,
         token_balances: _abc.Iterable[Global___TokenBalance] | None = ...,
         next_page_token: _builtins.str = ...,
+        context_slot: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "token_balances", b"token_balances"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_slot", b"context_slot", "next_page_token", b"next_page_token", "token_balances", b"token_balances"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -302,6 +310,10 @@ class TokenBalance(_message.Message):
     WITHHELD_AMOUNT_FIELD_NUMBER: _builtins.int
     IS_ASSOCIATED_FIELD_NUMBER: _builtins.int
     SYMBOL_FIELD_NUMBER: _builtins.int
+    DELEGATED_AMOUNT_FIELD_NUMBER: _builtins.int
+    CLOSE_AUTHORITY_FIELD_NUMBER: _builtins.int
+    NATIVE_FIELD_NUMBER: _builtins.int
+    ERROR_REASON_FIELD_NUMBER: _builtins.int
     token_account: _builtins.str
     """The token account's address."""
     mint: _builtins.str
@@ -323,7 +335,20 @@ class TokenBalance(_message.Message):
     is_associated: _builtins.bool
     """True if the account is the wallet's associated token account."""
     symbol: _builtins.str
-    """The mint's symbol where its on-chain metadata has one."""
+    """The mint's symbol where its on-chain metadata (Token-2022) has one. Whoever made the mint chose it: "USDC" proves
+    nothing, the mint's address does.
+    """
+    delegated_amount: _builtins.int
+    """How much of the amount the delegate may move, in base units."""
+    close_authority: _builtins.str
+    """Who may close the account, if not the wallet; empty otherwise."""
+    native: _builtins.bool
+    """True if the account holds wrapped SOL."""
+    error_reason: _builtins.str
+    """Why the account or its mint could not be understood: "MALFORMED_ACCOUNT", "FOREIGN_OWNER", "MALFORMED_MINT",
+    "MINT_NOT_FOUND" or "RPC_UNAVAILABLE". With the first two only the address, the token program and the lamports are
+    filled; with the others all but decimals and symbol. Empty if all is good.
+    """
     def __init__(
         self,
         *,
@@ -338,10 +363,14 @@ class TokenBalance(_message.Message):
         withheld_amount: _builtins.int = ...,
         is_associated: _builtins.bool = ...,
         symbol: _builtins.str = ...,
+        delegated_amount: _builtins.int = ...,
+        close_authority: _builtins.str = ...,
+        native: _builtins.bool = ...,
+        error_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_lamports", b"account_lamports", "amount", b"amount", "decimals", b"decimals", "delegate", b"delegate", "frozen", b"frozen", "is_associated", b"is_associated", "mint", b"mint", "symbol", b"symbol", "token_account", b"token_account", "token_program", b"token_program", "withheld_amount", b"withheld_amount"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_lamports", b"account_lamports", "amount", b"amount", "close_authority", b"close_authority", "decimals", b"decimals", "delegate", b"delegate", "delegated_amount", b"delegated_amount", "error_reason", b"error_reason", "frozen", b"frozen", "is_associated", b"is_associated", "mint", b"mint", "native", b"native", "symbol", b"symbol", "token_account", b"token_account", "token_program", b"token_program", "withheld_amount", b"withheld_amount"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -356,22 +385,30 @@ class ListTransactionsRequest(_message.Message):
     WALLET_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    BEFORE_SIGNATURE_FIELD_NUMBER: _builtins.int
+    UNTIL_SIGNATURE_FIELD_NUMBER: _builtins.int
     wallet_id: _builtins.str
     """The wallet's UUID."""
     page_size: _builtins.int
     """At most so many, 1 to 1,000; 0 means 100."""
     page_token: _builtins.str
-    """The next_page_token of the page before; empty for the first."""
+    """The next_page_token of the page before, with the same wallet and until_signature; empty for the first."""
+    before_signature: _builtins.str
+    """Begin with what is older than this transaction (base58); empty for the newest. Not with a page_token."""
+    until_signature: _builtins.str
+    """End before this transaction (base58): what is newer than it is listed; empty for no end."""
     def __init__(
         self,
         *,
         wallet_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        before_signature: _builtins.str = ...,
+        until_signature: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_signature", b"before_signature", "page_size", b"page_size", "page_token", b"page_token", "until_signature", b"until_signature", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -418,21 +455,37 @@ class TransactionRecord(_message.Message):
     FEE_LAMPORTS_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    PAID_FEE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    TOKEN_CHANGES_FIELD_NUMBER: _builtins.int
+    ERROR_REASON_FIELD_NUMBER: _builtins.int
     signature: _builtins.str
     """Its signature, base58."""
     slot: _builtins.int
     """Its slot."""
     change_lamports: _builtins.int
-    """The wallet's lamports gained (positive) or lost (negative)."""
+    """The wallet's lamports gained (positive) or lost (negative), a fee that it paid included."""
     fee_lamports: _builtins.int
-    """The fee."""
+    """The fee, whoever paid it."""
     failed: _builtins.bool
     """True if it failed."""
     version: _builtins.str
     """"legacy", "0" or "1"."""
+    paid_fee: _builtins.bool
+    """True if the wallet paid the fee."""
+    error: _builtins.str
+    """Why it failed, as the cluster says it (JSON); empty if it did not."""
+    error_reason: _builtins.str
+    """Why it could not be read: "RPC_UNAVAILABLE", "TRANSACTION_NOT_FOUND" (listed, but not kept) or
+    "MALFORMED_TRANSACTION". Then only signature, slot, block time, failed and error are filled. Empty if all is good.
+    """
     @_builtins.property
     def block_time(self) -> _timestamp_pb2.Timestamp:
         """Its block's time; absent if the node does not know."""
+
+    @_builtins.property
+    def token_changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenChange]:
+        """What it did to the wallet's token accounts; those whose amount stayed the same are left out."""
 
     def __init__(
         self,
@@ -444,11 +497,53 @@ class TransactionRecord(_message.Message):
         fee_lamports: _builtins.int = ...,
         failed: _builtins.bool = ...,
         version: _builtins.str = ...,
+        paid_fee: _builtins.bool = ...,
+        error: _builtins.str = ...,
+        token_changes: _abc.Iterable[Global___TokenChange] | None = ...,
+        error_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["block_time", b"block_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_time", b"block_time", "change_lamports", b"change_lamports", "failed", b"failed", "fee_lamports", b"fee_lamports", "signature", b"signature", "slot", b"slot", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_time", b"block_time", "change_lamports", b"change_lamports", "error", b"error", "error_reason", b"error_reason", "failed", b"failed", "fee_lamports", b"fee_lamports", "paid_fee", b"paid_fee", "signature", b"signature", "slot", b"slot", "token_changes", b"token_changes", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TransactionRecord: _TypeAlias = TransactionRecord  # noqa: Y015
+
+@_typing.final
+class TokenChange(_message.Message):
+    """Is what a transaction did to one token account of the wallet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_ACCOUNT_FIELD_NUMBER: _builtins.int
+    MINT_FIELD_NUMBER: _builtins.int
+    BEFORE_AMOUNT_FIELD_NUMBER: _builtins.int
+    AFTER_AMOUNT_FIELD_NUMBER: _builtins.int
+    DECIMALS_FIELD_NUMBER: _builtins.int
+    token_account: _builtins.str
+    """The token account's address."""
+    mint: _builtins.str
+    """The mint's address."""
+    before_amount: _builtins.int
+    """The amount before, in base units; 0 if the account did not exist."""
+    after_amount: _builtins.int
+    """The amount after, in base units; 0 if the account was closed."""
+    decimals: _builtins.int
+    """The mint's decimals."""
+    def __init__(
+        self,
+        *,
+        token_account: _builtins.str = ...,
+        mint: _builtins.str = ...,
+        before_amount: _builtins.int = ...,
+        after_amount: _builtins.int = ...,
+        decimals: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_amount", b"after_amount", "before_amount", b"before_amount", "decimals", b"decimals", "mint", b"mint", "token_account", b"token_account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenChange: _TypeAlias = TokenChange  # noqa: Y015

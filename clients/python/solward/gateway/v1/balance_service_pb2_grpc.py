@@ -70,20 +70,24 @@ class BalanceServiceServicer:
 
     def BatchGetBalances(self, request, context):
         """Returns the SOL balances of up to 10,000 wallets, in the order asked, each with a balance or an error.
+        A gRPC deadline bounds the reading: what was not read in time has an error, the rest its balance.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTokenBalances(self, request, context):
-        """Lists a wallet's token accounts.
+        """Lists a wallet's token accounts, of both token programs, in order of their addresses. An account that does not
+        decode has an error, never a guess. Errors: NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTransactions(self, request, context):
-        """Lists a wallet's transactions, newest first.
+        """Lists the finalized transactions that name a wallet, newest first, as far back as the node's history goes. (Tokens
+        that somebody sends to it name its token account only.) A transaction that could not be read has an error, never a
+        guess. Errors: NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

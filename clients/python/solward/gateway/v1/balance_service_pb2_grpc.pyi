@@ -36,11 +36,18 @@ class BalanceServiceStub:
     GetBalance: _grpc.UnaryUnaryMultiCallable[_balance_service_pb2.GetBalanceRequest, _balance_service_pb2.GetBalanceResponse]
     """Returns one wallet's SOL balance."""
     BatchGetBalances: _grpc.UnaryUnaryMultiCallable[_balance_service_pb2.BatchGetBalancesRequest, _balance_service_pb2.BatchGetBalancesResponse]
-    """Returns the SOL balances of up to 10,000 wallets, in the order asked, each with a balance or an error."""
+    """Returns the SOL balances of up to 10,000 wallets, in the order asked, each with a balance or an error.
+    A gRPC deadline bounds the reading: what was not read in time has an error, the rest its balance.
+    """
     ListTokenBalances: _grpc.UnaryUnaryMultiCallable[_balance_service_pb2.ListTokenBalancesRequest, _balance_service_pb2.ListTokenBalancesResponse]
-    """Lists a wallet's token accounts."""
+    """Lists a wallet's token accounts, of both token programs, in order of their addresses. An account that does not
+    decode has an error, never a guess. Errors: NOT_FOUND, UNAVAILABLE.
+    """
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_balance_service_pb2.ListTransactionsRequest, _balance_service_pb2.ListTransactionsResponse]
-    """Lists a wallet's transactions, newest first."""
+    """Lists the finalized transactions that name a wallet, newest first, as far back as the node's history goes. (Tokens
+    that somebody sends to it name its token account only.) A transaction that could not be read has an error, never a
+    guess. Errors: NOT_FOUND, UNAVAILABLE.
+    """
 
 @_typing.type_check_only
 class BalanceServiceAsyncStub(BalanceServiceStub):
@@ -50,11 +57,18 @@ class BalanceServiceAsyncStub(BalanceServiceStub):
     GetBalance: _aio.UnaryUnaryMultiCallable[_balance_service_pb2.GetBalanceRequest, _balance_service_pb2.GetBalanceResponse]  # type: ignore[assignment]
     """Returns one wallet's SOL balance."""
     BatchGetBalances: _aio.UnaryUnaryMultiCallable[_balance_service_pb2.BatchGetBalancesRequest, _balance_service_pb2.BatchGetBalancesResponse]  # type: ignore[assignment]
-    """Returns the SOL balances of up to 10,000 wallets, in the order asked, each with a balance or an error."""
+    """Returns the SOL balances of up to 10,000 wallets, in the order asked, each with a balance or an error.
+    A gRPC deadline bounds the reading: what was not read in time has an error, the rest its balance.
+    """
     ListTokenBalances: _aio.UnaryUnaryMultiCallable[_balance_service_pb2.ListTokenBalancesRequest, _balance_service_pb2.ListTokenBalancesResponse]  # type: ignore[assignment]
-    """Lists a wallet's token accounts."""
+    """Lists a wallet's token accounts, of both token programs, in order of their addresses. An account that does not
+    decode has an error, never a guess. Errors: NOT_FOUND, UNAVAILABLE.
+    """
     ListTransactions: _aio.UnaryUnaryMultiCallable[_balance_service_pb2.ListTransactionsRequest, _balance_service_pb2.ListTransactionsResponse]  # type: ignore[assignment]
-    """Lists a wallet's transactions, newest first."""
+    """Lists the finalized transactions that name a wallet, newest first, as far back as the node's history goes. (Tokens
+    that somebody sends to it name its token account only.) A transaction that could not be read has an error, never a
+    guess. Errors: NOT_FOUND, UNAVAILABLE.
+    """
 
 class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads from the Solana cluster. A node's answer is untrusted: what does not parse is UNAVAILABLE."""
@@ -73,7 +87,9 @@ class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _balance_service_pb2.BatchGetBalancesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_balance_service_pb2.BatchGetBalancesResponse, _abc.Awaitable[_balance_service_pb2.BatchGetBalancesResponse]]:
-        """Returns the SOL balances of up to 10,000 wallets, in the order asked, each with a balance or an error."""
+        """Returns the SOL balances of up to 10,000 wallets, in the order asked, each with a balance or an error.
+        A gRPC deadline bounds the reading: what was not read in time has an error, the rest its balance.
+        """
 
     @_abc_1.abstractmethod
     def ListTokenBalances(
@@ -81,7 +97,9 @@ class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _balance_service_pb2.ListTokenBalancesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_balance_service_pb2.ListTokenBalancesResponse, _abc.Awaitable[_balance_service_pb2.ListTokenBalancesResponse]]:
-        """Lists a wallet's token accounts."""
+        """Lists a wallet's token accounts, of both token programs, in order of their addresses. An account that does not
+        decode has an error, never a guess. Errors: NOT_FOUND, UNAVAILABLE.
+        """
 
     @_abc_1.abstractmethod
     def ListTransactions(
@@ -89,6 +107,9 @@ class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _balance_service_pb2.ListTransactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_balance_service_pb2.ListTransactionsResponse, _abc.Awaitable[_balance_service_pb2.ListTransactionsResponse]]:
-        """Lists a wallet's transactions, newest first."""
+        """Lists the finalized transactions that name a wallet, newest first, as far back as the node's history goes. (Tokens
+        that somebody sends to it name its token account only.) A transaction that could not be read has an error, never a
+        guess. Errors: NOT_FOUND, UNAVAILABLE.
+        """
 
 def add_BalanceServiceServicer_to_server(servicer: BalanceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
