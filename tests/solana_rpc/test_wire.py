@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.solana_rpc import wire
+from gateway.adapters.solana_rpc import wire, wire_reads
 from gateway.domain.amounts import U64_MAX
 
 TYPES: list[Any] = [
@@ -21,6 +21,9 @@ TYPES: list[Any] = [
     wire.InContext[wire.SimulationWire],
     list[wire.FeeWire],
     wire.TransactionWire | None,
+    wire.InContext[list[wire_reads.KeyedAccountWire]],
+    list[wire_reads.SignatureWire],
+    wire_reads.DetailedTransactionWire | None,
 ]
 json_values = st.recursive(
     st.none()
@@ -58,6 +61,20 @@ json_values = st.recursive(
                     "prioritizationFee",
                     "unitsConsumed",
                     "logs",
+                    "pubkey",
+                    "account",
+                    "signature",
+                    "blockTime",
+                    "transaction",
+                    "version",
+                    "loadedAddresses",
+                    "writable",
+                    "readonly",
+                    "preTokenBalances",
+                    "accountIndex",
+                    "uiTokenAmount",
+                    "amount",
+                    "decimals",
                 ]
             ),
             children,

@@ -1,6 +1,7 @@
 """Scripted misbehaviour of an RPC node: what it does instead, to which calls, how often."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -28,6 +29,8 @@ class Fault:
     http_status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     gate: threading.Event = field(default_factory=threading.Event)
+    # Only calls whose first parameter this is, if it is not "".
+    about: str = ""
     hits: int = 0
 
 
@@ -59,9 +62,9 @@ class FaultScript:
         error = {"code": code, "message": message} | ({} if data is None else {"data": data})
         return self.add(Fault(method, Kind.ERROR, times, error))
 
-    def result(self, method: str, result: Any, *, times: int | None = 1) -> Fault:
-        """Answer a made-up result."""
-        return self.add(Fault(method, Kind.RESULT, times, result))
+    def result(self, method: str, result: Any, *, times: int | None = 1, about: str = "") -> Fault:
+        """Answer a made-up result; with `about`, only to calls with this first parameter."""
+        return self.add(Fault(method, Kind.RESULT, times, result, about=about))
 
     def drop(self, method: str, *, times: int | None = 1) -> Fault:
         """Close the connection before the call has any effect."""
@@ -88,12 +91,13 @@ class FaultScript:
                 fault.gate.set()
             self._faults.clear()
 
-    def take(self, method: str) -> Fault | None:
+    def take(self, method: str, params: Sequence[Any] = ()) -> Fault | None:
         """Return the rule for a call, counting it, or None."""
         with self._lock:
             for fault in self._faults:
                 used_up = fault.times is not None and fault.hits >= fault.times
-                if fault.method in (method, "*") and not used_up:
+                concerned = not fault.about or fault.about in params[:1]
+                if fault.method in (method, "*") and concerned and not used_up:
                     fault.hits += 1
                     return fault
         return None

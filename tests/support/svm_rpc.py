@@ -85,7 +85,7 @@ class SvmRpc:
     def _call(self, request: Any) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
         method, params = request["method"], request.get("params", [])
         self.calls.append((method, params))
-        fault = self.faults.take(method)
+        fault = self.faults.take(method, params)
         kind = fault.kind if fault else None
         if fault and kind is Kind.DELAY:
             fault.gate.wait(_HELD_CALL_S_MAX)
