@@ -28,10 +28,10 @@ KDF_LOG2N = 14  # 16 MiB and about 30 ms a run
 
 # Base64url without padding. 12, 48 and 1,296 bytes fill their last character; 16 bytes leave it
 # four bits, which must be zero: so a text that matches has one spelling, and no character of it
-# changes unnoticed. The bounds are here too: N of 2^14 to 2^17 (128 MiB is the most a stranger's
+# changes unnoticed. The bounds are here too: N of 2^14 or 2^15 (32 MiB is the most a stranger's
 # record can cost us), r 8, p 1.
 _RECORD = re.compile(
-    r"solward1\$(mnemonic|wallet)\$scrypt\$(1[4-7]),8,1\$([0-9a-f]{8})\$([\w-]{21}[AQgw])"
+    r"solward1\$(mnemonic|wallet)\$scrypt\$(1[4-5]),8,1\$([0-9a-f]{8})\$([\w-]{21}[AQgw])"
     r"\$([\w-]{16})\$([\w-]{1728}|[\w-]{64})",
     re.ASCII,
 )
