@@ -186,8 +186,11 @@ def _instructions(case: _Case) -> _Objection:
     for effect in case.intent.effects:
         if effect.role in case.group.instructions_deny:
             return "instructions_deny: " + effect.role, str(effect)
-        # A sensitive role matters if our wallet consents, or if it needs no consent at all.
+        # A sensitive role matters if our wallet consents, or if it needs no consent at all. And
+        # whoever's nonce it is, it makes every signature of the transaction good for ever: they
+        # could be hoarded until more of them can be used in a day than any cap allows.
         concerns = not effect.authorities or case.address in effect.authorities
+        concerns = concerns or effect.role == "system/advanceNonce"
         allowed = not ROLES.get(effect.role, False) or effect.role in case.group.instructions_allow
         if concerns and not allowed:
             return "instructions_allow: not listed", str(effect)
