@@ -67,7 +67,8 @@ def translate_errors() -> Iterator[None]:
         raise StoreUnavailableError("the database did not answer in time") from error
     except asyncpg.PostgresError as error:
         raise StoreUnavailableError(f"the database failed ({type(error).__name__})") from error
-    except (asyncpg.InterfaceError, OSError) as error:
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        # The driver's internal error is what a connection says whose server died between two calls.
         raise StoreUnavailableError("the database cannot be reached") from error
 
 
