@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from gateway import sockets
 from gateway.adapters.associated_tokens import associated_token_address
 from gateway.adapters.postgres import Database, PoolConfig, check_applied
+from gateway.adapters.postgres.audit import PostgresAuditMirror
 from gateway.adapters.postgres.usage import PostgresUsage
 from gateway.adapters.signer import SignerClient
 from gateway.adapters.solana_rpc import Endpoint, EndpointLimits, EndpointPool, Rates, SolanaRpc
@@ -33,6 +34,7 @@ from gateway.api.wallets import WalletService
 from gateway.clock import SystemClock
 from gateway.config import Config, Listen, TlsFiles
 from gateway.readiness import CHAIN, DATABASE, NEEDS, RPC_HEALTH, SIGNER, Probe, Readiness
+from gateway.workflows.audit import AuditFollower
 from gateway.workflows.balances import BalanceWorkflows
 from gateway.workflows.derivation import Derivation
 from gateway.workflows.distribution import DistributionWorkflows
@@ -90,14 +92,15 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """What works without being asked: the times of use, and distributions under way."""
+    """What works without being asked: times of use, distributions, the copy of the audit log."""
 
     usage: UsageLog
     engine: DistributionEngine
+    follower: AuditFollower
 
     def run(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Returns what is to run until the gateway stops."""
-        return self.usage.run(), self.engine.sweep()
+        return self.usage.run(), self.engine.sweep(), self.follower.run()
 
     async def close(self) -> None:
         """Ends distributions where they stand, for any gateway to go on; stores what is left."""
@@ -136,10 +139,9 @@ async def open_adapters(config: Config) -> AsyncIterator[Adapters]:
 def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) -> Workers:
     """Builds workflows and servicers on the adapters; returns what has to run beside them."""
     store, signer, clock = adapters.database, adapters.signer, adapters.clock
-    chain = adapters.chain
+    chain, mirror = adapters.chain, PostgresAuditMirror(store)
     usage = UsageLog(PostgresUsage(store), clock)
-    # Whoever waits for the signer inside a transaction holds a connection. However slow the signer
-    # is, as many are left for everybody else.
+    # Who waits for the signer holds a connection: however slow it is, half are for all others.
     gate = asyncio.Semaphore(config.postgres.connections_max // 2)
     wallets = WalletWorkflows(store, signer, clock, gate)
     derivation = Derivation(store, signer, concurrent_max=config.limits.derivations_concurrent_max)
@@ -168,14 +170,13 @@ def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) ->
     signing_grpc.add_SigningServiceServicer_to_server(signing, server)
     balance_grpc.add_BalanceServiceServicer_to_server(balances, server)
     distribution_grpc.add_DistributionServiceServicer_to_server(distributions, server)
-    audit_grpc.add_AuditServiceServicer_to_server(AuditService(), server)
-    return Workers(usage, engine)
+    audit_grpc.add_AuditServiceServicer_to_server(AuditService(mirror), server)
+    return Workers(usage, engine, AuditFollower(signer.audit_feed(), mirror, clock))
 
 
 async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
-    """Serves until SIGTERM or SIGINT, then drains.
-
-    Calls `announce` once it listens and has asked once whether it is usable. Raises StartError.
+    """Serves until SIGTERM or SIGINT, then drains. Calls `announce` once it listens and has asked
+    once whether it is usable. Raises StartError.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

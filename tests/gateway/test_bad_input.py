@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import grpc
 import pytest
 
 from solward.gateway.v1 import audit_service_pb2
@@ -44,15 +43,17 @@ async def test_bytes_that_are_no_message_are_refused(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "method", "request_message"),
+    ("request_message", "field"),
     [
-        ("audit", "ListAuditEvents", audit_service_pb2.ListAuditEventsRequest()),
+        (audit_service_pb2.ListAuditEventsRequest(page_size=-1), "page_size"),
+        (audit_service_pb2.ListAuditEventsRequest(page_token="x"), "page_token"),
     ],
 )
-async def test_what_is_not_there_yet_says_so(
-    gateway: Gateway, service: str, method: str, request_message: Any
+async def test_bad_pages_of_audit_events(
+    gateway: Gateway, request_message: Any, field: str
 ) -> None:
-    """UNIMPLEMENTED, NOT_IMPLEMENTED, and a message that names the call."""
-    refusal = await refusal_of(getattr(getattr(gateway, service), method)(request_message))
-    assert (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED") == (refusal.code, refusal.reason)
-    assert refusal.message.startswith(method)
+    """INVALID_ARGUMENT with the field; without a record the list is empty."""
+    refusal = await refusal_of(gateway.audit.ListAuditEvents(request_message))
+    assert (INVALID, (field,)) == (refusal.code, refusal.fields)
+    empty = await gateway.audit.ListAuditEvents(audit_service_pb2.ListAuditEventsRequest())
+    assert [] == list(empty.events)

@@ -7,6 +7,7 @@ from typing import Self
 
 import grpc
 
+from solward_client.audit import Audit
 from solward_client.balances import Balances
 from solward_client.calls import Caller
 from solward_client.channel import Tls, open_channel
@@ -18,7 +19,8 @@ from solward_client.wallets import Wallets
 
 
 class Solward:
-    """What the gateway offers: `masters`, `wallets`, `signing`, `balances`, `distributions`.
+    """What the gateway offers: `masters`, `wallets`, `signing`, `balances`, `distributions`,
+    `audit`.
 
     Methods return the messages of `solward.gateway.v1` and raise SolwardError. Passwords and keys
     are sealed to the signer before they are sent. Safe to use from several threads.
@@ -41,6 +43,7 @@ class Solward:
         self.signing = Signing(channel, caller, sealer)
         self.balances = Balances(channel, caller)
         self.distributions = Distributions(channel, caller)
+        self.audit = Audit(channel, caller)
 
     @classmethod
     def connect(

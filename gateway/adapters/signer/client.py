@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 import grpc
 
 from gateway.adapters.signer import messages
+from gateway.adapters.signer.audit import SignerAuditFeed
 from gateway.adapters.signer.refusals import to_gateway_error
 from gateway.adapters.signer.sealer import Sealer, Wanted
 from gateway.domain.custody import (
@@ -61,6 +62,10 @@ class SignerClient:
     async def close(self) -> None:
         """Closes the connection."""
         await self._channel.close()
+
+    def audit_feed(self) -> SignerAuditFeed:
+        """Returns the signer's audit log, on this connection."""
+        return SignerAuditFeed(self._channel)
 
     async def info(self) -> SignerInfo:
         """Asks the signer for its public facts."""

@@ -10,6 +10,7 @@ import binascii
 import getpass
 import json
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from uuid import UUID
@@ -104,6 +105,15 @@ def lamports(text: str) -> int:
     if not 0 <= amount <= U64_MAX:
         raise argparse.ArgumentTypeError(f"{text!r} is out of range")
     return int(amount)
+
+
+def moment(text: str) -> datetime:
+    """Parse an ISO 8601 time, UTC unless it says otherwise. For argparse."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 time") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def is_uuid(text: str) -> bool:

@@ -1,7 +1,5 @@
 """`solward wallet`."""
 
-import argparse
-from datetime import UTC, datetime
 from itertools import islice
 
 from solward_client.cli.commands import Group
@@ -9,6 +7,7 @@ from solward_client.cli.context import Context
 from solward_client.cli.inputs import (
     UsageError,
     lamports,
+    moment,
     read_private_key,
     refuse_shared_stdin,
     secret,
@@ -44,8 +43,8 @@ def _add_list(group: Group) -> None:
     listing.add_argument("--prefix", default="", help="how the address begins")
     listing.add_argument("--index-min", type=int, metavar="N")
     listing.add_argument("--index-max", type=int, metavar="N")
-    listing.add_argument("--created-from", type=_time, metavar="TIME", help="ISO 8601, inclusive")
-    listing.add_argument("--created-before", type=_time, metavar="TIME", help="ISO 8601")
+    listing.add_argument("--created-from", type=moment, metavar="TIME", help="ISO 8601, inclusive")
+    listing.add_argument("--created-before", type=moment, metavar="TIME", help="ISO 8601")
     listing.add_argument("--limit", type=int, default=LIST_LIMIT, help=f"default {LIST_LIMIT}")
     listing.add_argument("--all", action="store_true", help="no limit")
 
@@ -190,11 +189,3 @@ def _rotate(context: Context) -> int:
         new = secret(options.new_password_file, "New password", confirm=True)
         context.output.record(solward.signing.rotate_password(wallet, old, new))
     return 0
-
-
-def _time(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 time") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
