@@ -6,8 +6,15 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from gateway.domain.chain import Chain
-from gateway.domain.errors import ChainUnavailableError, NotFoundError, PreconditionFailedError
-from gateway.domain.orders import ClosingOrder, ConsolidationOrder, DistributionOrder, Order
+from gateway.domain.closings import ClosingInput, plan_closing
+from gateway.domain.errors import ChainUnavailableError, InvalidArgumentError, NotFoundError
+from gateway.domain.orders import (
+    ClosingOrder,
+    ConsolidationOrder,
+    DistributionOrder,
+    Order,
+    RecipientAddresses,
+)
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.planner import (
     PlanInput,
@@ -16,11 +23,15 @@ from gateway.domain.planner import (
     choose_price,
     plan_distribution,
     plan_sweep,
+    sweep_wallets,
 )
 from gateway.domain.plans import FeeRates, Plan
 from gateway.domain.ports import Store, TransactionCompiler, UnitOfWork
 from gateway.domain.splits import SEED_BYTES, RandomSplit
+from gateway.domain.token_planner import TokenPlanInput, plan_token_distribution, require_movable
+from gateway.domain.token_sweeps import TokenSweepInput, plan_token_sweep
 from gateway.workflows.distribution_recipients import recipient_addresses
+from gateway.workflows.distribution_tokens import TokenReadings
 
 Named = tuple[str, UUID]
 """A wallet of the vault: its address and id."""
@@ -53,13 +64,14 @@ class Planning:
         self._compiler = compiler
         self._config = config or PlanningConfig()
         self._draw = draw
+        self._tokens = TokenReadings(chain, compiler)
 
     async def plan(self, order: Order) -> Plan:
         """Plans. Raises InvalidArgumentError, TotalTooSmallError, NotFoundError,
         PreconditionFailedError, OutOfRangeError, ChainUnavailableError, StoreUnavailableError.
         """
-        if isinstance(order, ClosingOrder) or order.mint:
-            raise PreconditionFailedError("tokens are not planned yet", reason="NOT_IMPLEMENTED")
+        if isinstance(order, ClosingOrder):
+            return await self._closing(order)
         if isinstance(order, DistributionOrder):
             return await self._distribution(order)
         return await self._consolidation(order)
@@ -69,6 +81,8 @@ class Planning:
             source = (await _named(unit, [order.source_wallet_id], "source_wallet_id"))[0]
             addresses = await recipient_addresses(unit, order.recipients)
         rates = await self._rates(source[0])
+        if order.mint:
+            return await self._token_distribution(order, source, addresses, rates)
         return plan_distribution(
             PlanInput(
                 source_wallet_id=source[1],
@@ -93,6 +107,8 @@ class Planning:
                 found = await _named(unit, [order.fee_payer_wallet_id], "fee_payer_wallet_id")
                 payer = found[0]
         rates = await self._rates(destination[0])
+        if order.mint:
+            return await self._token_sweep(order.mint, sources, destination, payer, rates)
         balances = await self._balances([*(address for address, _ in sources), destination[0]])
         return plan_sweep(
             SweepInput(
@@ -105,6 +121,81 @@ class Planning:
                 fee_payer=payer,
                 fee_payment=order.fee_payment,
                 rates=rates,
+                version=self._config.version,
+            )
+        )
+
+    async def _token_distribution(
+        self, order: DistributionOrder, source: Named, addresses: Sequence[str], rates: FeeRates
+    ) -> Plan:
+        mint = await self._tokens.mint(order.mint)
+        require_movable(mint)
+        if isinstance(order.recipients, RecipientAddresses):
+            await self._tokens.require_wallets(addresses)
+        return plan_token_distribution(
+            TokenPlanInput(
+                source_wallet_id=source[1],
+                source=(await self._tokens.holders([source[0]], mint, "source_wallet_id"))[0],
+                recipients=await self._tokens.holders(addresses, mint, "recipients"),
+                mint=mint,
+                total_amount=order.total_amount,
+                split=self._seeded(order).split,
+                transfer_fee=order.transfer_fee,
+                memo=order.memo,
+                rent_lamports=await self._tokens.account_rent(mint),
+                rates=rates,
+                version=self._config.version,
+            )
+        )
+
+    async def _token_sweep(
+        self,
+        mint_address: str,
+        sources: Sequence[Named],
+        destination: Named,
+        payer: Named | None,
+        rates: FeeRates,
+    ) -> Plan:
+        if payer is None:
+            raise InvalidArgumentError(
+                "a token's consolidation needs a fee payer", field="fee_payer_wallet_id"
+            )
+        wallets, fee_payer = sweep_wallets(sources, destination[0], payer)
+        mint = await self._tokens.mint(mint_address)
+        require_movable(mint)
+        addresses = [address for address, _ in sources]
+        receiving = await self._tokens.holders([destination[0]], mint, "destination_wallet_id")
+        return plan_token_sweep(
+            TokenSweepInput(
+                sources=await self._tokens.holders(addresses, mint, "source_wallet_ids"),
+                wallets=wallets,
+                destination=receiving[0],
+                destination_wallet_id=destination[1],
+                fee_payer=fee_payer,
+                mint=mint,
+                rent_lamports=await self._tokens.account_rent(mint),
+                rates=rates,
+                version=self._config.version,
+            )
+        )
+
+    async def _closing(self, order: ClosingOrder) -> Plan:
+        if len(set(order.wallet_ids)) != len(order.wallet_ids) or not order.wallet_ids:
+            raise InvalidArgumentError("name each wallet once", field="wallet_ids")
+        async with self._store.read() as unit:
+            wallets = await _named(unit, order.wallet_ids, "wallet_ids")
+            destination = (
+                await _named(unit, [order.destination_wallet_id], "destination_wallet_id")
+            )[0]
+        accounts = await self._tokens.held([address for address, _ in wallets])
+        return plan_closing(
+            ClosingInput(
+                accounts=accounts,
+                wallets=dict(wallets),
+                destination=destination,
+                mode=order.mode,
+                rent_floors=await self._tokens.rent_floors(accounts),
+                rates=await self._rates(destination[0]),
                 version=self._config.version,
             )
         )

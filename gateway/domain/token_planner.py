@@ -1,0 +1,171 @@
+"""The planner of token payouts, from readings of the chain. Pure."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from gateway.domain import token_programs as programs
+from gateway.domain.assembly import Costs, Terms, assemble, pack_moves
+from gateway.domain.errors import InvalidArgumentError, PreconditionFailedError
+from gateway.domain.instructions import Instruction
+from gateway.domain.mints import MintTerms, TokenState
+from gateway.domain.orders import TransferFee
+from gateway.domain.packing import TransactionVersion
+from gateway.domain.planner import require_recipients
+from gateway.domain.plans import Asset, FeeRates, Kind, Move, Plan
+from gateway.domain.splits import Split, split_total
+
+# Compute units for each step: upper bounds of what the programs use (the SPL Token of before
+# p-token took 6,200 for a transfer), bump search of an ATA's address included.
+UNITS_TRANSFER: Final = 10_000
+UNITS_CREATE: Final = 45_000
+UNITS_CLOSE: Final = 5_000
+UNITS_HARVEST: Final = 10_000
+UNITS_MEMO: Final = 12_000
+DEFAULT_MEMO: Final = "payout"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Holder:
+    """A wallet and its associated token account: its address, and its state if it exists."""
+
+    address: str
+    account: str
+    state: TokenState | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TokenPlanInput:
+    """What a payout of a token is made from. The source pays fees and rent."""
+
+    source_wallet_id: UUID
+    source: Holder
+    recipients: Sequence[Holder]
+    mint: MintTerms
+    total_amount: int
+    split: Split
+    transfer_fee: TransferFee
+    memo: str
+    rent_lamports: int
+    rates: FeeRates
+    version: TransactionVersion = TransactionVersion.LEGACY
+
+
+def plan_token_distribution(order: TokenPlanInput) -> Plan:
+    """Splits the total and packs transfers, with the accounts that have to be made.
+
+    Raises what `plan_distribution` raises, and PreconditionFailedError for a mint, source or
+    recipient whose tokens cannot be moved, before anything is signed.
+    """
+    require_recipients([holder.address for holder in order.recipients], order.source.address)
+    asset = require_movable(order.mint)
+    fee_rate = order.mint.fee
+    if fee_rate is not None and order.transfer_fee is TransferFee.UNSTATED:
+        raise InvalidArgumentError(
+            f"the mint takes a transfer fee of {fee_rate.basis_points} basis points: "
+            "say who bears it",
+            field="transfer_fee",
+        )
+    bears = fee_rate is not None and order.transfer_fee is TransferFee.RECIPIENT
+    floor = fee_rate.gross(1) if fee_rate is not None and bears else 1
+    shares = split_total(order.split, order.total_amount, [floor] * len(order.recipients))
+    moves = [
+        _payment(order, asset, holder, share)
+        for holder, share in zip(order.recipients, shares, strict=True)
+    ]
+    total = sum(move.amount for move in moves)
+    state = _require_source(order.source, "source_wallet_id")
+    if state.amount < total:
+        raise PreconditionFailedError(
+            f"the source holds {state.amount} base units and needs {total}",
+            field="source_wallet_id",
+            reason="INSUFFICIENT_FUNDS",
+        )
+    created = sum(holder.state is None for holder in order.recipients)
+    terms = Terms(
+        kind=Kind.DISTRIBUTION,
+        rates=order.rates,
+        version=order.version,
+        wallets={order.source.address: order.source_wallet_id},
+        fee_payer=order.source.address,
+        asset=asset,
+        split=order.split,
+        source_account=order.source.account,
+    )
+    costs = Costs(
+        rent_lamports=created * order.rent_lamports,
+        new_account_count=created,
+        withheld_amount=sum(move.withheld_amount for move in moves),
+    )
+    return assemble(terms, pack_moves(terms, moves), costs)
+
+
+def require_movable(mint: MintTerms) -> Asset:
+    """Returns the asset of a mint; raises PreconditionFailedError if its tokens do not move."""
+    if mint.refusal:
+        raise PreconditionFailedError(mint.refusal, field="mint")
+    return Asset(mint.address, mint.program, mint.decimals)
+
+
+def _payment(order: TokenPlanInput, asset: Asset, holder: Holder, share: int) -> Move:
+    steps: list[Instruction] = []
+    units = UNITS_TRANSFER
+    if holder.state is None:
+        require_thawed_creation(order.mint, "recipients")
+        steps.append(
+            programs.create_idempotent(order.source.address, holder.account, holder.address, asset)
+        )
+        units += UNITS_CREATE
+    else:
+        require_receiving(holder, "recipients")
+        if holder.state.requires_memo:
+            steps.append(programs.memo(order.memo or DEFAULT_MEMO))
+            units += UNITS_MEMO
+    rate, amount = order.mint.fee, share
+    fee = None
+    if rate is not None:
+        amount = rate.gross(share) if order.transfer_fee is TransferFee.SOURCE else share
+        fee = rate.of(amount)
+    steps.append(
+        programs.transfer_checked(
+            order.source.account, holder.account, order.source.address, asset, amount, fee
+        )
+    )
+    return Move(order.source.address, holder.address, amount, units, tuple(steps), fee or 0)
+
+
+def _require_source(source: Holder, field: str) -> TokenState:
+    if source.state is None:
+        raise PreconditionFailedError(
+            "the source has no account of this token", field=field, reason="INSUFFICIENT_FUNDS"
+        )
+    if source.state.is_frozen:
+        raise PreconditionFailedError("the source's token account is frozen", field=field)
+    if source.state.owner != source.address:
+        raise PreconditionFailedError(
+            "the source's token account belongs to somebody else", field=field
+        )
+    return source.state
+
+
+def require_receiving(holder: Holder, field: str) -> None:
+    """Returns if an account, if there is one, can receive; raises PreconditionFailedError."""
+    if holder.state is None:
+        return
+    if holder.state.is_frozen:
+        raise PreconditionFailedError(
+            f"the token account of {holder.address} is frozen", field=field
+        )
+    if holder.state.owner != holder.address:
+        raise PreconditionFailedError(
+            f"the token account of {holder.address} belongs to somebody else", field=field
+        )
+
+
+def require_thawed_creation(mint: MintTerms, field: str) -> None:
+    """Returns if a new account of the mint can receive; raises PreconditionFailedError."""
+    if mint.is_frozen_by_default:
+        raise PreconditionFailedError(
+            "the mint freezes new accounts: a recipient without one cannot receive", field=field
+        )

@@ -1,0 +1,124 @@
+"""Readings of the chain that plans of tokens are made from."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gateway.domain.chain import Account, Chain
+from gateway.domain.closings import HeldAccount
+from gateway.domain.errors import InvalidArgumentError, PreconditionFailedError
+from gateway.domain.mints import MintTerms, TokenState, read_mint, read_token_account
+from gateway.domain.ports import TransactionCompiler
+from gateway.domain.token_planner import Holder
+from gateway.domain.token_programs import TOKEN_PROGRAMS
+
+_CLOCK: Final = "SysvarC1ock11111111111111111111111111111111"
+_EPOCH: Final = slice(16, 24)
+_ACCOUNTS_PER_CALL: Final = 100
+_OWNERS_AT_ONCE: Final = 8
+
+
+class TokenReadings:
+    """Reads mints, associated accounts and all accounts of owners."""
+
+    def __init__(self, chain: Chain, compiler: TransactionCompiler) -> None:
+        self._chain = chain
+        self._compiler = compiler
+
+    async def mint(self, address: str) -> MintTerms:
+        """Reads a mint and the epoch, at one slot; raises InvalidArgumentError if it is none."""
+        reading = await self._chain.get_accounts([address, _CLOCK])
+        found, clock = reading.accounts
+        if found is None:
+            raise InvalidArgumentError("no such mint", field="mint")
+        if clock is None or len(clock.data) < _EPOCH.stop:
+            raise PreconditionFailedError("the cluster's clock cannot be read")
+        epoch = int.from_bytes(clock.data[_EPOCH], "little")
+        try:
+            return read_mint(address, found.owner, found.data, epoch)
+        except ValueError as error:
+            raise InvalidArgumentError(f"mint: {error}", field="mint") from None
+
+    async def account_rent(self, mint: MintTerms) -> int:
+        """Returns what a new account of the mint must hold, in lamports."""
+        return await self._chain.get_rent_exempt_lamports(mint.account_bytes)
+
+    async def holders(self, owners: Sequence[str], mint: MintTerms, field: str) -> list[Holder]:
+        """Reads the owners' associated accounts, in order. Raises PreconditionFailedError if one is
+        something else than an account of the mint.
+        """
+        accounts: list[str] = []
+        for position, owner in enumerate(owners):
+            if position % _ACCOUNTS_PER_CALL == 0:
+                await asyncio.sleep(0)  # 20 us each: others may want their turn
+            accounts.append(
+                self._compiler.associated_token_address(owner, mint.program, mint.address)
+            )
+        found = await self._accounts(accounts)
+        return [
+            Holder(owner, account, _state(data, mint, owner, field))
+            for owner, account, data in zip(owners, accounts, found, strict=True)
+        ]
+
+    async def require_wallets(self, addresses: Sequence[str]) -> None:
+        """Returns if none is a token account: what is paid to an account of it is out of reach."""
+        found = await self._accounts(addresses, (0, 0))
+        for position, account in enumerate(found):
+            if account is not None and account.owner in TOKEN_PROGRAMS:
+                raise InvalidArgumentError(
+                    "it is a token account or mint; name its owner",
+                    field=f"recipients.addresses.addresses[{position}]",
+                )
+
+    async def held(self, owners: Sequence[str]) -> list[HeldAccount]:
+        """Reads all token accounts of the owners."""
+        gate = asyncio.Semaphore(_OWNERS_AT_ONCE)
+
+        async def read(owner: str, program: str) -> list[HeldAccount]:
+            async with gate:
+                reading = await self._chain.get_token_accounts(owner, program)
+            return [
+                HeldAccount(address, owner, _decoded(account))
+                for address, account in reading.accounts.items()
+            ]
+
+        pairs = [(owner, program) for owner in owners for program in sorted(TOKEN_PROGRAMS)]
+        found = await asyncio.gather(*(read(owner, program) for owner, program in pairs))
+        return [account for accounts in found for account in accounts]
+
+    async def rent_floors(self, accounts: Sequence[HeldAccount]) -> Mapping[int, int]:
+        """Returns what accounts must hold, by their size in bytes."""
+        sizes = sorted({item.state.data_bytes for item in accounts if item.state is not None})
+        return {size: await self._chain.get_rent_exempt_lamports(size) for size in sizes}
+
+    async def _accounts(
+        self, addresses: Sequence[str], data_slice: tuple[int, int] | None = None
+    ) -> list[Account | None]:
+        starts = range(0, len(addresses), _ACCOUNTS_PER_CALL)
+        readings = await asyncio.gather(
+            *(
+                self._chain.get_accounts(
+                    addresses[start : start + _ACCOUNTS_PER_CALL], data_slice=data_slice
+                )
+                for start in starts
+            )
+        )
+        return [account for reading in readings for account in reading.accounts]
+
+
+def _decoded(account: Account) -> TokenState | None:
+    try:
+        return read_token_account(account.owner, account.lamports, account.data)
+    except ValueError:
+        return None
+
+
+def _state(account: Account | None, mint: MintTerms, owner: str, field: str) -> TokenState | None:
+    if account is None or (account.owner not in TOKEN_PROGRAMS and not account.data):
+        return None  # lamports that somebody sent there ahead do not make it an account
+    state = _decoded(account)
+    if state is None or (account.owner, state.mint) != (mint.program, mint.address):
+        raise PreconditionFailedError(
+            f"the associated account of {owner} is not one of this mint", field=field
+        )
+    return state
