@@ -49,6 +49,7 @@ _OPTIONS = (
 _ADMIN_WORKERS = 2
 _PAGES_PER_WORKER = 12  # what the greediest call holds at once, and one to spare
 _SWEEP_S = 1.0
+_HEAD_S = 60.0
 _DRAIN_S = 5.0
 log = logging.getLogger("solward.signer")
 
@@ -215,8 +216,15 @@ class Signer:
 
     def _sweep(self) -> None:
         # Expired keys are wiped when their time comes, not when somebody next asks.
+        told, left = -1, 0.0
         while not self._stopping.wait(_SWEEP_S):
             self._sessions.sweep()
+            left -= _SWEEP_S
+            head = self._trail.log.head
+            if left <= 0 and head.count != told:
+                # For an anchor outside: what stands in the journal cannot be put back with the log.
+                log.info("audit head: record %d, %s", head.count - 1, head.mac.decode())
+                told, left = head.count, _HEAD_S
 
     def __exit__(self, *_: object) -> None:
         """Drain, wipe, remove the sockets, release the locks."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from signer_daemon import checks
-from signer_daemon.custody import WALLETS_MAX, Custody
+from signer_daemon.custody import Custody
 from signer_daemon.errors import invalid
 from signer_daemon.trail import Call, Trail
 from signer_daemon.vault.derivation import INDEX_MAX, Identity, KeyPair
@@ -14,6 +14,7 @@ from solward.signer.v1 import signer_service_pb2 as pb
 
 MASTERS_MAX = 100
 KEY_GROUPS_MAX = 16
+ROTATED_WALLETS_MAX = 20_000  # 7 MB of request: a vault that was moved is one key group
 
 
 def open_session(
@@ -101,7 +102,7 @@ def rotate(
     """Seal records of one key group again: new password, new salt, current keys."""
     request_id = checks.request_id(request.request_id)
     checks.in_range("masters", len(request.masters), 0, MASTERS_MAX)
-    checks.in_range("wallets", len(request.wallets), 0, WALLETS_MAX)
+    checks.in_range("wallets", len(request.wallets), 0, ROTATED_WALLETS_MAX)
     if not request.masters and not request.wallets:
         raise invalid("wallets", "there is nothing to rotate")
     counts = {"masters": len(request.masters), "wallets": len(request.wallets)}

@@ -23,7 +23,7 @@ from gateway.domain.wallets import MasterWallet, SigningWallet, Wallet, WalletFi
 from gateway.workflows.records import signing_wallet
 
 KEY_GROUPS_MAX = 16
-WALLETS_MAX = 10_000
+WALLETS_MAX = 20_000
 TOKEN_BYTES = 32
 
 

@@ -82,6 +82,12 @@ def test_a_vault_moves_to_another_signer_and_an_empty_database(
     last = there.run("wallet", "list", "--index-min", str(WALLETS - 1))[0]
     for address in (last["address"], guest["address"]):
         signs(there, address, NEW_PASSWORD, tmp_path)
+    # All of it is one key group now, the imported wallet too: it takes another password together.
+    again = ("--new-password-file", archive_password)
+    argv = ("wallet", "rotate-password", guest["address"], *again)
+    assert WALLETS + 1 == there.run(*argv, password=NEW_PASSWORD)["rotated_wallet_count"]
+    for address in (last["address"], guest["address"]):
+        signs(there, address, ARCHIVE_PASSWORD, tmp_path)
     assert {0o600} == {mode_of(Path(path)) for path in (old, archive, new)}
     secret = PASSWORD.encode()
     assert not any(secret in Path(path).read_bytes() for path in (old, archive, new))

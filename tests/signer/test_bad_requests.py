@@ -73,7 +73,7 @@ FIELDS: list[tuple[str, str, Change, str]] = [
     ("DeriveWallets", "index 2^62", put(first_index=2**62), "first_index"),
     ("RotateRecords", "nothing", put(masters=[], wallets=[]), "wallets"),
     ("RotateRecords", "101 masters", times("masters", 101), "masters"),
-    ("RotateRecords", "10,001 wallets", times("wallets", 10_001), "wallets"),
+    ("RotateRecords", "20,001 wallets", times("wallets", 20_001), "wallets"),
     ("OpenSession", "no purpose", put(purpose=0), "purpose"),
     ("OpenSession", "purpose 3", put(purpose=3), "purpose"),
     ("OpenSession", "ttl -1", put(ttl_seconds=-1), "ttl_seconds"),

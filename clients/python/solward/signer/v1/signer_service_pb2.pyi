@@ -313,7 +313,7 @@ class RotateRecordsRequest(_message.Message):
 
     @_builtins.property
     def wallets(self) -> _containers.RepeatedCompositeFieldContainer[_records_pb2.WalletRecord]:
-        """Wallet records to rotate, at most 10,000; all of one key group."""
+        """Wallet records to rotate, at most 20,000; all of one key group."""
 
     def __init__(
         self,
