@@ -1,0 +1,78 @@
+"""The processes that all crash tests share, and desks on them.
+
+`make test` takes a sample. The whole suite, some 15 minutes:
+
+    CRASH_EVERYTHING=1 CRASH_KILLS=200 CRASH_RECIPIENTS=10000 pytest tests/crash
+"""
+
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.crash.desk import Desk
+from tests.crash.node import ScriptedNode
+from tests.crash.parts import POLICY, Postgres
+from tests.support.processes import SignerProcess
+from tests.support.svm_chain import SvmChain
+
+MakeDesk = Callable[..., Desk]
+BLOCK_S = 0.02
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A durable PostgreSQL."""
+    with tempfile.TemporaryDirectory(prefix="sw-") as directory:
+        server = Postgres(Path(directory))
+        yield server
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def fast_signer() -> Iterator[SignerProcess]:
+    """A signer whose rate limit is not what is tested."""
+    with tempfile.TemporaryDirectory(prefix="sw-") as directory:
+        signer = SignerProcess(Path(directory), policy=POLICY.format(rate=1_000_000))
+        yield signer.start()
+        signer.close()
+
+
+@pytest.fixture(scope="module")
+def make_desk(postgres: Postgres, fast_signer: SignerProcess) -> Iterator[MakeDesk]:
+    """Make desks: `make_desk(block_time_s=..., **settings of the launcher)`."""
+    with ExitStack() as stack:
+
+        def make(
+            *,
+            block_time_s: float | None = BLOCK_S,
+            upstream_url: str = "",
+            fund: Callable[[str], None] | None = None,
+            signer: SignerProcess | None = None,
+            **launch: Any,
+        ) -> Desk:
+            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sw-")))
+            node = ScriptedNode(SvmChain(), block_time_s, upstream_url)
+            stack.enter_context(node)
+            stack.callback(node.close)
+            database = f"crash{next(_numbers)}"
+            desk = Desk(root, postgres, signer or fast_signer, node, database)
+            desk.revive()
+            desk.prepare()
+            stack.callback(desk.close)
+            desk.add_gateway(**launch)
+            desk.open_source(fund)
+            return desk
+
+        yield make
+
+
+@pytest.fixture
+def desk(make_desk: MakeDesk) -> Desk:
+    """A desk whose chain makes 50 blocks a second."""
+    return make_desk()

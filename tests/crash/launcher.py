@@ -1,0 +1,71 @@
+"""Starts the real gateway at a test's pace, or with a deliberate mistake in its judgement.
+
+    python -m tests.crash.launcher '{"pace": {...}, "version": "1", ...}' --config FILE
+
+`pace` are fields of RunConfig: production waits a minute before it takes over from a dead gateway,
+which is right there and a waste here. `doubt_s_max` shortens how long an attempt may be in doubt,
+`version` is the transaction format, and `mistake` is one of MISTAKES: the control experiments.
+"""
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+from gateway.__main__ import main
+from gateway.domain import confirmation
+from gateway.domain.confirmation import Ruling, Sighting, judge
+from gateway.domain.packing import TransactionVersion
+from gateway.domain.states import AttemptState
+from gateway.workflows import distribution_engine, distribution_followup, distribution_planning
+from gateway.workflows.distribution_planning import PlanningConfig
+from gateway.workflows.distribution_run import RunConfig
+
+Judge = Callable[[AttemptState, int, Sighting], Ruling]
+
+
+def sign_again_when_unseen(present: AttemptState, last: int, sighting: Sighting) -> Ruling:
+    """What most payout tools do: not seen yet means lost, so sign again."""
+    if sighting.status is None and present in {AttemptState.SIGNED, AttemptState.SENT}:
+        return Ruling(AttemptState.EXPIRED)
+    return judge(present, last, sighting)
+
+
+def forget_what_expired(present: AttemptState, last: int, sighting: Sighting) -> Ruling:
+    """Expiry by height alone, whatever the status says: the transaction may have landed."""
+    if sighting.finalized_height > last and present in {AttemptState.SIGNED, AttemptState.SENT}:
+        return Ruling(AttemptState.EXPIRED)
+    return judge(present, last, sighting)
+
+
+MISTAKES: dict[str, Judge] = {
+    "sign_again_when_unseen": sign_again_when_unseen,
+    "forget_what_expired": forget_what_expired,
+}
+
+
+def run(settings: str, arguments: list[str]) -> int:
+    """Applies the settings and runs the gateway; returns its exit code."""
+    chosen = json.loads(settings)
+    if pace := chosen.get("pace"):
+        # Whoever builds a RunConfig without arguments gets the test's.
+        replace_name(distribution_engine, "RunConfig", functools.partial(RunConfig, **pace))
+    if version := chosen.get("version"):
+        planning = functools.partial(PlanningConfig, version=TransactionVersion(version))
+        replace_name(distribution_planning, "PlanningConfig", planning)
+    if doubt_s_max := chosen.get("doubt_s_max"):
+        replace_name(confirmation, "DOUBT_S_MAX", doubt_s_max)
+    if mistake := chosen.get("mistake"):
+        replace_name(distribution_followup, "judge", MISTAKES[mistake])
+    return main(arguments)
+
+
+def replace_name(module: ModuleType, name: str, value: object) -> None:
+    """Replaces what a module knows by a name; a name that is not there any more is an error."""
+    getattr(module, name)
+    setattr(module, name, value)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1], sys.argv[2:]))
