@@ -109,13 +109,16 @@ def walk(
 
 
 def first_record(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads a log's first record, unverified: {} if there is none that can be read."""
+    """Reads a log's first record, unverified: {} if there is none, numbered and dated, that can be
+    read.
+    """
     try:
         with Path(path).open("rb") as file:
             record = json.loads(file.readline(LINE_BYTES_MAX)[:-66])
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
-    return record if isinstance(record, dict) else {}
+    numbers = [record.get(name) for name in ("seq", "time_ms")] if isinstance(record, dict) else []
+    return record if [type(number) for number in numbers] == [int, int] else {}
 
 
 def origin(path: str | os.PathLike[str], chain_key: ChainKey) -> Head:
@@ -127,7 +130,11 @@ def origin(path: str | os.PathLike[str], chain_key: ChainKey) -> Head:
         return Head()
     with Path(path).open("rb") as file:
         line = file.readline(LINE_BYTES_MAX)
-    before = Head(int(record["previous"]["count"]), record["previous"]["mac"].encode())
+    match record.get("previous"):
+        case {"count": int(count), "mac": str(mac)} if mac.isascii():
+            before = Head(count, mac.encode())
+        case _:
+            raise AuditRejectedError(record["seq"], "altered, or not the one that belongs here")
     if line[-65:-1] != mac_of(chain_key, before.mac, line[:-66]):
         raise AuditRejectedError(before.count, "altered, or not the one that belongs here")
     return before

@@ -1,12 +1,17 @@
 """What must hold for any bytes in the files that the signer reads: its policy and its audit log."""
 
+import atexit
+import contextlib
 import hashlib
 import tempfile
+from collections import deque
+from functools import cache
 from pathlib import Path
 
 from signer_daemon.ledger import AuditRejectedError, verify_file
+from signer_daemon.ledger.segments import verify_series
 from signer_daemon.ledger.verify import (
-    GENESIS,
+    OPENING,
     Head,
     canonical,
     head_line,
@@ -17,6 +22,7 @@ from signer_daemon.policy import PolicyError, parse_policy
 from signer_daemon.policy.model import UNLIMITED
 
 KEY = bytes(range(32))
+BEGIN = 40  # the number of the true log's first record
 
 
 def policy(data: bytes) -> bool:
@@ -53,7 +59,7 @@ def audit_log(data: bytes) -> bool:
         return verifies(data[1:], None)
     if data[:1] < b"\x80":
         return verifies(TRUE_LOG, data[1:])
-    edited = edit(TRUE_LOG, data[1:])
+    edited = edit(TRUE_LOG, data[1:65])
     whole = verifies(edited, TRUE_HEAD)
     assert whole == (edited == TRUE_LOG)
     return whole
@@ -61,17 +67,29 @@ def audit_log(data: bytes) -> bool:
 
 def verifies(log: bytes, head: bytes | None) -> bool:
     """Verifies these bytes as a file, with or without a head file."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "audit.log"
-        path.write_bytes(log)
-        if head is not None:
-            head_path(path).write_bytes(head)
-        try:
-            end = verify_file(path, KEY)
-        except AuditRejectedError as error:
-            return says(str(error))
+    path = directory() / "audit.log"
+    path.write_bytes(log)
+    head_path(path).unlink(missing_ok=True)
+    if head is not None:
+        head_path(path).write_bytes(head)
+    with contextlib.suppress(AuditRejectedError):
+        deque(verify_series(path, {"00c0ffee": KEY}), maxlen=0)
+    try:
+        end = verify_file(path, KEY)
+    except AuditRejectedError as error:
+        return says(str(error))
     assert end.size + end.torn == len(log)
     return end.torn == 0
+
+
+@cache
+def directory() -> Path:
+    """One for all inputs: making one takes longer than verifying. (libFuzzer ends a process without
+    its exit handlers; there the parent process removes it.)
+    """
+    kept = tempfile.TemporaryDirectory()
+    atexit.register(kept.cleanup)
+    return Path(kept.name)
 
 
 def edit(log: bytes, script: bytes) -> bytes:
@@ -99,12 +117,16 @@ def edit(log: bytes, script: bytes) -> bytes:
 
 
 def _true_log() -> tuple[bytes, bytes]:
-    log, mac = b"", GENESIS
-    for seq in range(6):
-        payload = canonical({"event": "sign_transaction", "outcome": "ok", "seq": seq})
+    """A segment that goes on from another one, so that its first record says where it begins."""
+    log, mac = b"", b"ab" * 32
+    previous = {"count": BEGIN, "first": 0, "mac": mac.decode()}
+    opening = {"event": OPENING, "key_id": "00c0ffee", "previous": previous}
+    for seq in range(BEGIN, BEGIN + 6):
+        event = opening if seq == BEGIN else {"event": "sign_transaction"}
+        payload = canonical({**event, "outcome": "ok", "seq": seq, "time_ms": 1, "uptime_ms": 1})
         mac = mac_of(KEY, mac, payload)
         log += payload + b"\t" + mac + b"\n"
-    return log, head_line(Head(6, mac), KEY)
+    return log, head_line(Head(BEGIN + 6, mac), KEY)
 
 
 TRUE_LOG, TRUE_HEAD = _true_log()

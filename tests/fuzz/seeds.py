@@ -86,8 +86,17 @@ def policies() -> dict[str, bytes]:
 
 def audit_logs() -> dict[str, bytes]:
     """The true log untouched, edited, cut, and bytes that never were one."""
+    opening = b'{"event":"open_segment","seq":0,"time_ms":1%s}\t' + b"0" * 64 + b"\n"
+    first = files.TRUE_LOG.index(b'"count"')
     return {
         "untouched": b"\xff",
+        "opening_without_previous": b"\0" + opening % b"",
+        "opening_after_a_list": b"\0" + opening % b',"previous":[1]',
+        "opening_after_no_mac": b"\0" + opening % b',"previous":{"count":1,"mac":"\\ud800"}',
+        "opening_at_infinity": b"\0" + opening % b',"previous":{"count":Infinity,"mac":"0"}',
+        "opening_nested": b"\0" + b"[" * 4000,
+        "opening_undated": b"\0" + (opening % b"").replace(b"1", b'"x"'),
+        "opening_count_renamed": b"\xff\0" + (first + 2).to_bytes(2, "big") + b"x",
         "altered": b"\xff\0\0\x05x",
         "inserted": b"\xff\x70\0\x05x",
         "cut": b"\xff\xb0\x02\x40\xff",
