@@ -222,6 +222,11 @@ class Desk:
         )
         return len(self.fetch(query, plan.id, state))
 
+    def attempts(self, plan: pb.Distribution, state: str) -> int:
+        """Counts the signed transactions of a plan in a state, from the database itself."""
+        query = "SELECT FROM attempts WHERE distribution_id = $1::text::uuid AND state = $2"
+        return len(self.fetch(query, plan.id, state))
+
     def fetch(self, query: str, *parameters: object) -> list[Any]:
         """Reads from the database itself."""
         return run(fetch(self.database_url, query, *parameters))

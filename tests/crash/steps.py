@@ -62,11 +62,6 @@ def _until(reached: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def _attempts(desk: Desk, plan: pb.Distribution, state: str) -> bool:
-    query = "SELECT FROM attempts WHERE distribution_id = $1::text::uuid AND state = $2 LIMIT 1"
-    return bool(desk.fetch(query, plan.id, state))
-
-
 def _somebody_waits_for(desk: Desk, table: str) -> bool:
     query = "SELECT FROM pg_locks WHERE NOT granted AND relation = $1::text::regclass LIMIT 1"
     return bool(desk.fetch(query, table))
@@ -89,7 +84,7 @@ def signed_not_stored(desk: Desk, _: pb.Distribution) -> tuple[Act, Act]:
 def sent_not_seen(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
     """The cluster has the transactions and no block has them."""
     desk.node.chain.hold = True
-    return lambda: _until(lambda: _attempts(desk, plan, "sent")), desk.node.chain.release
+    return lambda: _until(lambda: bool(desk.attempts(plan, "sent"))), desk.node.chain.release
 
 
 def seen_not_stored(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
@@ -114,7 +109,7 @@ def confirmed_not_finalized(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act
     def release() -> None:
         chain.timing = Timing()
 
-    return lambda: _until(lambda: _attempts(desk, plan, "confirmed")), release
+    return lambda: _until(lambda: bool(desk.attempts(plan, "confirmed"))), release
 
 
 def expired_not_stored(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
@@ -144,7 +139,7 @@ def expired_not_signed_again(desk: Desk, plan: pb.Distribution) -> tuple[Act, Ac
         _until(lambda: not desk.batches(plan, "planned"))
         hold = desk.node.hold("getLatestBlockhash")
         desk.node.chain.expire_blockhashes()
-        _until(lambda: _attempts(desk, plan, "expired"))
+        _until(lambda: bool(desk.attempts(plan, "expired")))
         _until(hold.reached.is_set)
 
     def release() -> None:

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.crash import node as faults
 from tests.crash.accounts import settle_accounts
 from tests.crash.conftest import MakeDesk
 from tests.crash.desk import EVERYTHING, Desk
+from tests.support.svm_chain import Timing
 
 RECIPIENTS, TOTAL = 150, 10**9
 COMPLETED, PARKED = pb.Distribution.STATE_COMPLETED, pb.Distribution.STATE_PARKED
@@ -55,3 +57,49 @@ def test_a_bad_node(shared_desk: Desk, name: str) -> None:
     done = desk.finish(plan)
     settle_accounts(desk, plan)
     assert done.state == COMPLETED
+
+
+def confirmed_then_forgotten(desk: Desk, plan: pb.Distribution) -> None:
+    """Everything was seen confirmed, and past its last valid height the node knows nothing."""
+    desk.node.chain.timing = Timing(1, 150)
+    desk.execute(plan)
+    desk.until(plan, lambda _: desk.attempts(plan, "confirmed") == plan.transaction_count)
+    desk.node.spoil("getSignatureStatuses", faults.forgetful)
+    desk.node.chain.expire_blockhashes()
+
+
+def landed_before_the_nodes_history(desk: Desk, plan: pb.Distribution) -> None:
+    """Everything landed unseen, and then the node began again from a snapshot."""
+    hold = desk.node.hold("getBlockHeight")
+    desk.execute(plan)
+    assert hold.reached.wait(10)
+    desk.until(plan, lambda _: desk.attempts(plan, "sent") > 0)
+    desk.node.chain.expire_blockhashes()
+    desk.node.chain.first_available_slot = desk.node.chain.slot
+    desk.node.behave()
+    desk.node.spoil("getSignatureStatuses", faults.forgetful)
+
+
+@pytest.mark.parametrize("forget", [confirmed_then_forgotten, landed_before_the_nodes_history])
+def test_what_is_forgotten_is_parked(
+    shared_desk: Desk, forget: Callable[[Desk, pb.Distribution], None]
+) -> None:
+    """UNKNOWN, parked and never signed again; once the node remembers, a person lets it go on."""
+    desk = shared_desk
+    plan = desk.plan(RECIPIENTS, TOTAL)
+    try:
+        forget(desk, plan)
+        parked = desk.until(plan, lambda found: found.transfer_counts.unknown_count > 0)
+        settle_accounts(desk, plan)
+        assert 0 == desk.attempts(plan, "expired")
+        assert parked.transfer_counts.failed_count == 0
+    finally:
+        desk.node.chain.first_available_slot = 0
+        desk.node.chain.timing = Timing()
+        desk.node.behave()
+    desk.until(plan, lambda found: found.state in {PARKED, COMPLETED})
+    desk.execute(plan)
+    done = desk.finish(plan)
+    settle_accounts(desk, plan)
+    assert COMPLETED == done.state
+    assert plan.transaction_count == desk.attempts(plan, "finalized")

@@ -53,7 +53,7 @@ def test_kills_at_random_moments(make_desk: MakeDesk, capsys: pytest.CaptureFixt
     for one in plans:
         done = settle_accounts(desk, one)
         assert done.state == pb.Distribution.STATE_COMPLETED
-        told["expired"] += len(expired(desk, one))
+        told["expired"] += desk.attempts(one, "expired")
     told |= Counter(distributions=len(plans), recipients=RECIPIENTS * len(plans), seed=SEED)
     with capsys.disabled():
         sys.stdout.write(f"\n{dict(told)}\n")
@@ -81,9 +81,3 @@ def weather_turns(desk: Desk, chance: random.Random, told: Counter[str]) -> None
     elif turn == "forks":
         # As deep as a cluster's forks can be: what is confirmed stays.
         chain.fork(1)
-
-
-def expired(desk: Desk, plan: pb.Distribution) -> list[object]:
-    """The attempts that were proven to be lost and were made again."""
-    query = "SELECT FROM attempts WHERE distribution_id = $1::text::uuid AND state = 'expired'"
-    return desk.fetch(query, plan.id)
