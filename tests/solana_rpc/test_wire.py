@@ -1,5 +1,6 @@
 """The decoder against whatever a node may send."""
 
+import dataclasses
 import json
 import math
 from typing import Any
@@ -90,17 +91,20 @@ def envelope(value: object, request_id: object = 1) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": request_id, "result": value}).encode()
 
 
-def integers_of(value: object) -> list[int]:
+def wire_integers(value: object) -> list[int]:
     """All integers within decoded structures."""
     if isinstance(value, bool):
         return []
     if isinstance(value, int):
         return [value]
+    if dataclasses.is_dataclass(value):
+        names = [item.name for item in dataclasses.fields(value)]
+        return [number for name in names for number in wire_integers(getattr(value, name))]
     if isinstance(value, list | tuple):
-        return [number for item in value for number in integers_of(item)]
+        return [number for item in value for number in wire_integers(item)]
     if hasattr(value, "__struct_fields__"):
         names = [name for name in value.__struct_fields__ if name != "err"]
-        return [number for name in names for number in integers_of(getattr(value, name))]
+        return [number for name in names for number in wire_integers(getattr(value, name))]
     return []
 
 
@@ -120,7 +124,7 @@ def test_any_json_is_a_value_or_a_wire_error(value: object, wanted: Any) -> None
         except wire.WireError:
             continue
         if not isinstance(found, wire.NodeFault):
-            assert all(number >= 0 for number in integers_of(found))
+            assert all(number >= 0 for number in wire_integers(found))
 
 
 @given(
