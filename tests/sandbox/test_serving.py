@@ -32,7 +32,7 @@ def test_every_errand_is_run_and_nothing_more_is_imported(signer: SignerProcess)
         Errands.of(signer, client).run()
     assert [] == imports(signer)
     assert 0 == signer.stop()
-    assert "" == signer.errors
+    assert [] == [line for line in signer.errors.splitlines() if " INFO audit head" not in line]
     assert {"signer.lock"} == {path.name for path in signer.socket.parent.iterdir()}
     assert {"admin.lock"} == {path.name for path in signer.admin_socket.parent.iterdir()}
 
