@@ -87,4 +87,4 @@ lock: ## Write the locks again from pyproject.toml.
 	cd $(LOCALNET) && npm install --package-lock-only
 
 clean: ## Remove what the other targets made.
-	rm -rf $(VENV) $(LOCALNET)/node_modules *.egg-info build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .build/fuzz $(LOCALNET)/node_modules *.egg-info build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
