@@ -7,6 +7,7 @@ In front of a chain in memory, or of any other node as a proxy. A fault is a fun
 import json
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ Reply = tuple[int, tuple[tuple[str, str], ...], bytes]
 Forward = Callable[[], Reply]
 Fault = Callable[[Forward], Reply]
 _HELD_S_MAX = 60.0
+_DELAY_S = 0.4
 
 
 @dataclass(slots=True)
@@ -154,6 +156,12 @@ def error_without_data(_: Forward) -> Reply:
     return 200, (), body
 
 
+def delay(forward: Forward) -> Reply:
+    """Carries the call out late, when others that came after it have been answered."""
+    time.sleep(_DELAY_S)
+    return forward()
+
+
 def twice(forward: Forward) -> Reply:
     """Carries the call out twice and answers the second time: a packet that came twice."""
     forward()
@@ -196,9 +204,11 @@ def wrong_number(offset: int) -> Fault:
 
 
 def forgetful(forward: Forward) -> Reply:
-    """A node that knows no signature any more."""
+    """A node that knows no signature any more; what is not a list of statuses stays."""
 
     def change(result: Any) -> Any:
+        if not isinstance(result, dict) or not isinstance(result.get("value"), list):
+            return result
         return {**result, "value": [None] * len(result["value"])}
 
     return _changed(forward, change)

@@ -18,6 +18,7 @@ COMPLETED, PARKED = pb.Distribution.STATE_COMPLETED, pb.Distribution.STATE_PARKE
 FAULTS: dict[str, tuple[str, faults.Fault]] = {
     "drops": ("*", faults.drop),
     "lost replies": ("*", faults.lose_reply),
+    "delays": ("*", faults.delay),
     "429": ("*", faults.too_many),
     "duplicates": ("*", faults.twice),
     "malformed": ("*", faults.malformed),

@@ -15,13 +15,13 @@ from solward.gateway.v1 import distribution_service_pb2 as pb
 from tests.crash.accounts import settle_accounts
 from tests.crash.conftest import MakeDesk
 from tests.crash.desk import ENDED, Desk
-from tests.crash.node import drop, lose_reply, sometimes, too_many, twice
+from tests.crash.node import delay, drop, lose_reply, sometimes, too_many, twice
 
 KILLS = int(os.environ.get("CRASH_KILLS", "4"))
 SEED = int(os.environ.get("CRASH_SEED", "20261122"))
 RECIPIENTS, TOTAL = 600, 10**9
 VICTIMS = ("gateway", "gateway", "signer", "postgres")
-WEATHER = {lose_reply: 0.02, drop: 0.02, too_many: 0.02, twice: 0.02}
+WEATHER = {delay: 0.02, lose_reply: 0.02, drop: 0.02, too_many: 0.02, twice: 0.02}
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)

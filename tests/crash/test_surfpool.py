@@ -33,6 +33,11 @@ TROUBLES: dict[str, dict[faults.Fault, float]] = {
         faults.malformed: 0.15,
         faults.stale(40): 0.2,
     },
+    "wrong heights and slots, forgotten signatures, delays": {
+        faults.wrong_number(100_000): 0.2,
+        faults.forgetful: 0.2,
+        faults.delay: 0.1,
+    },
 }
 
 
