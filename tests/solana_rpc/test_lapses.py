@@ -74,6 +74,26 @@ async def test_a_null_that_proves_nothing(node: FakeNode, doubt: str) -> None:
     assert doubt in reading.doubt
 
 
+async def test_a_node_that_keeps_its_history_to_itself() -> None:
+    """Where getFirstAvailableBlock is not served a sighting counts and a null proves nothing."""
+
+    def refuses(seen: object) -> FakeNode:
+        willing = provider(seen=seen)
+
+        def reply(request_id: int, method: str, params: list[object]) -> httpx.Response:
+            if method != "getFirstAvailableBlock":
+                return willing.reply(request_id, method, params)
+            fault = {"code": -32601, "message": "Method not found"}
+            return httpx.Response(200, json={"jsonrpc": "2.0", "id": request_id, "error": fault})
+
+        return FakeNode(reply)
+
+    silent = await ask(refuses(None))
+    assert not silent.is_absent
+    assert "does not say" in silent.doubt
+    assert (await ask(refuses(FINALIZED))).status is not None
+
+
 async def test_two_providers_must_agree_where_two_are_wanted() -> None:
     """One proof of two is doubt, whether the other is dead or objects; two proofs are proof."""
     for other in (dead(), provider(first=9_999)):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from gateway.adapters.solana_rpc.errors import RpcError
+from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
 from gateway.domain.chain import (
     Commitment,
     LapsedTransaction,
@@ -69,7 +69,7 @@ async def read_lapsed(
 async def _ask(provider: Provider, items: Sequence[LapsedTransaction]) -> _Testimony | RpcError:
     try:
         height = await provider.get_block_height("finalized")
-        first_slot = await provider.get_first_available_slot()
+        first_slot = await _first_slot(provider)
         slot = await provider.get_slot("finalized")
         signatures = [item.signature for item in items]
         reading = await provider.get_signature_statuses(signatures, search_history=True)
@@ -80,6 +80,8 @@ async def _ask(provider: Provider, items: Sequence[LapsedTransaction]) -> _Testi
         objection = ""
         if height <= item.last_valid_block_height:
             objection = "the transaction may still land"
+        elif first_slot is None:
+            objection = "the node does not say where its history begins"
         elif first_slot > item.blockhash_slot:
             objection = "the node's history begins after the transaction was signed"
         elif min(slot, reading.context_slot) <= item.blockhash_slot + _BLOCKHASH_LIFE_BLOCKS:
@@ -89,6 +91,16 @@ async def _ask(provider: Provider, items: Sequence[LapsedTransaction]) -> _Testi
             objection = "the node fell behind while it was asked"
         objections.append(objection)
     return _Testimony(reading.statuses, objections)
+
+
+async def _first_slot(provider: Provider) -> int | None:
+    """Returns None where the call is not served: the statuses are worth reading all the same."""
+    try:
+        return await provider.get_first_available_slot()
+    except RpcNodeError as error:
+        if error.is_passing:
+            raise
+        return None
 
 
 def _weigh(heard: Sequence[_Testimony], place: int, providers_min: int) -> LapseReading:
