@@ -39,7 +39,7 @@ from gateway.workflows.balances import BalanceWorkflows
 from gateway.workflows.derivation import Derivation
 from gateway.workflows.distribution import DistributionWorkflows
 from gateway.workflows.distribution_engine import DistributionEngine
-from gateway.workflows.distribution_planning import Planning
+from gateway.workflows.distribution_planning import Planning, PlanningConfig
 from gateway.workflows.distribution_watch import watch
 from gateway.workflows.history import HistoryWorkflows
 from gateway.workflows.masters import MasterWorkflows
@@ -159,8 +159,9 @@ def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) ->
     )
     compiler = SoldersTransactions()
     engine = DistributionEngine(store, chain, signer, compiler, clock)
+    planning = Planning(store, chain, compiler, signer, PlanningConfig(config.transaction_version))
     distributions = DistributionService(
-        DistributionWorkflows(store, chain, Planning(store, chain, compiler), engine),
+        DistributionWorkflows(store, chain, planning, engine),
         partial(watch, store, clock),
     )
     master_grpc.add_MasterWalletServiceServicer_to_server(

@@ -26,6 +26,9 @@
                                             # landed before it is paid again; default: 2 if there
                                             # are two, otherwise 1
 
+    [distribution]
+    transaction_version = "auto"            # "legacy", "1", or the newest that the cluster runs
+
     [sealing]
     seal_plaintext_secrets = false          # true: passwords may come in clear and are sealed here
 
@@ -46,6 +49,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config_table import ConfigError, Table, read_url
+from gateway.domain.packing import TransactionVersion
 
 DATABASE_URL_VARIABLE: Final = "DATABASE_URL"
 RPC_URL_VARIABLE: Final = "SOLANA_RPC_URL"
@@ -130,6 +134,8 @@ class Config:
     solana: Solana
     seal_plaintext_secrets: bool = False
     limits: Limits = field(default_factory=Limits)
+    # None: the newest that the cluster runs.
+    transaction_version: TransactionVersion | None = None
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Config:
@@ -155,13 +161,14 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
         solana=_solana(solana, environment),
         seal_plaintext_secrets=sealing.boolean("seal_plaintext_secrets"),
         limits=Limits(**limits.numbers()),
+        transaction_version=_version(tables["distribution"]),
     )
     for table in tables.values():
         table.refuse_others()
     return config
 
 
-_SECTIONS: Final = ("signer", "listen", "postgres", "solana", "sealing", "limits")
+_SECTIONS: Final = ("signer", "listen", "postgres", "solana", "distribution", "sealing", "limits")
 _POSTGRES_SCHEMES: Final = ("postgresql://", "postgres://")
 _RPC_SCHEMES: Final = ("http://", "https://")
 
@@ -185,6 +192,13 @@ def _solana(table: Table, environment: Mapping[str, str]) -> Solana:
     if solana.expiry_providers_min > len(solana.rpc_urls):
         raise ConfigError("solana.expiry_providers_min: more than there are endpoints")
     return solana
+
+
+def _version(table: Table) -> TransactionVersion | None:
+    text = table.string("transaction_version") or "auto"
+    if text not in {"auto", *TransactionVersion}:
+        raise ConfigError('distribution.transaction_version: must be "auto", "legacy" or "1"')
+    return None if text == "auto" else TransactionVersion(text)
 
 
 def _listen(table: Table) -> Listen:

@@ -29,7 +29,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from gateway.domain.custody import ItemRefusal, SignerRefusedError
-from gateway.domain.errors import GatewayError
+from gateway.domain.errors import GatewayError, PolicyDeniedError
 
 DOMAIN: Final = "gateway.solward"
 RETRY_DELAY_MS: Final = 500
@@ -80,7 +80,8 @@ def to_status(error: GatewayError) -> status_pb2.Status:
         return status_pb2.Status.FromString(error.status)
     reason = reason_of(error)
     code = CODES[reason]
-    details: list[Message] = [_error_info(reason, DOMAIN, {"field": error.field})]
+    rule = error.rule if isinstance(error, PolicyDeniedError) else ""
+    details: list[Message] = [_error_info(reason, DOMAIN, {"field": error.field, "rule": rule})]
     if code is _Code.UNAVAILABLE:
         details.append(_retry_info(RETRY_DELAY_MS))
     elif error.field:

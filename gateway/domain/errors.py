@@ -8,6 +8,7 @@
     ├── PreconditionFailedError       right request, wrong moment (state, etag, funds)
     │   ├── EtagMismatchError         the resource is not the one that was approved
     │   └── RequestIdConflictError    the request id was used before with another body
+    ├── PolicyDeniedError             the signer's policy would refuse the plan; `rule` names why
     ├── OutOfRangeError               the result would not fit (u64)
     ├── StoreUnavailableError         the database cannot be reached, timed out or refused the work
     ├── SignerUnavailableError        the signer cannot be reached
@@ -76,6 +77,16 @@ class RequestIdConflictError(PreconditionFailedError):
     """The request id was used before, with a different request."""
 
     default_reason = "REQUEST_ID_REUSED"
+
+
+class PolicyDeniedError(GatewayError):
+    """The signer's policy would refuse what is planned. `rule` is as the signer names it."""
+
+    default_reason = "POLICY_DENIED"
+
+    def __init__(self, message: str, *, rule: str) -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 class OutOfRangeError(GatewayError):

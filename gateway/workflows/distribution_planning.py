@@ -3,11 +3,13 @@
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 from uuid import UUID
 
 from gateway.domain.chain import Chain
 from gateway.domain.closings import ClosingInput, plan_closing
 from gateway.domain.errors import ChainUnavailableError, InvalidArgumentError, NotFoundError
+from gateway.domain.instructions import transfer_lamports
 from gateway.domain.orders import (
     ClosingOrder,
     ConsolidationOrder,
@@ -17,6 +19,7 @@ from gateway.domain.orders import (
 )
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.planner import (
+    COMPUTE_UNITS_PER_TRANSFER,
     PlanInput,
     Source,
     SweepInput,
@@ -26,22 +29,28 @@ from gateway.domain.planner import (
     sweep_wallets,
 )
 from gateway.domain.plans import FeeRates, Plan
-from gateway.domain.ports import Store, TransactionCompiler, UnitOfWork
+from gateway.domain.ports import ComputeBudget, Store, TransactionCompiler, UnitOfWork
 from gateway.domain.splits import SEED_BYTES, RandomSplit
 from gateway.domain.token_planner import TokenPlanInput, plan_token_distribution, require_movable
 from gateway.domain.token_sweeps import TokenSweepInput, plan_token_sweep
+from gateway.workflows.distribution_policy import PlanPolicy, PolicyJudge
 from gateway.workflows.distribution_recipients import recipient_addresses
 from gateway.workflows.distribution_tokens import TokenReadings
 
 Named = tuple[str, UUID]
 """A wallet of the vault: its address and id."""
 
+_FORMAT_ERRORS: Final = ("UnsupportedVersion", "SanitizeFailure")
+
 
 @dataclass(frozen=True, slots=True)
 class PlanningConfig:
-    """How plans are made: the transaction format, and bounds on the price of a compute unit."""
+    """How plans are made: the transaction format, and bounds on the price of a compute unit.
 
-    version: TransactionVersion = TransactionVersion.LEGACY
+    Without a version the cluster is asked whether it runs v1, and legacy is what all run.
+    """
+
+    version: TransactionVersion | None = TransactionVersion.LEGACY
     price_micro_lamports_min: int = 0
     price_micro_lamports_max: int = 100_000
 
@@ -54,6 +63,7 @@ class Planning:
         store: Store,
         chain: Chain,
         compiler: TransactionCompiler,
+        judge: PolicyJudge,
         config: PlanningConfig | None = None,
         *,
         draw: Callable[[int], bytes] = secrets.token_bytes,
@@ -65,11 +75,20 @@ class Planning:
         self._config = config or PlanningConfig()
         self._draw = draw
         self._tokens = TokenReadings(chain, compiler)
+        self._policy = PlanPolicy(store, judge, compiler)
 
     async def plan(self, order: Order) -> Plan:
-        """Plans. Raises InvalidArgumentError, TotalTooSmallError, NotFoundError,
-        PreconditionFailedError, OutOfRangeError, ChainUnavailableError, StoreUnavailableError.
+        """Plans, and asks the signer's policy about the plan.
+
+        Raises InvalidArgumentError, TotalTooSmallError, NotFoundError, PreconditionFailedError,
+        PolicyDeniedError, OutOfRangeError, ChainUnavailableError, StoreUnavailableError,
+        SignerUnavailableError, SignerRefusedError.
         """
+        plan = await self._plan(order)
+        await self._policy.require_allowed(plan)
+        return plan
+
+    async def _plan(self, order: Order) -> Plan:
         if isinstance(order, ClosingOrder):
             return await self._closing(order)
         if isinstance(order, DistributionOrder):
@@ -92,7 +111,7 @@ class Planning:
                 total_lamports=order.total_amount,
                 split=self._seeded(order).split,
                 rates=rates,
-                version=self._config.version,
+                version=await self._version(source[0]),
             )
         )
 
@@ -121,7 +140,7 @@ class Planning:
                 fee_payer=payer,
                 fee_payment=order.fee_payment,
                 rates=rates,
-                version=self._config.version,
+                version=await self._version(destination[0]),
             )
         )
 
@@ -144,7 +163,7 @@ class Planning:
                 memo=order.memo,
                 rent_lamports=await self._tokens.account_rent(mint),
                 rates=rates,
-                version=self._config.version,
+                version=await self._version(source[0]),
             )
         )
 
@@ -175,7 +194,7 @@ class Planning:
                 mint=mint,
                 rent_lamports=await self._tokens.account_rent(mint),
                 rates=rates,
-                version=self._config.version,
+                version=await self._version(fee_payer),
             )
         )
 
@@ -196,7 +215,7 @@ class Planning:
                 mode=order.mode,
                 rent_floors=await self._tokens.rent_floors(accounts),
                 rates=await self._rates(destination[0]),
-                version=self._config.version,
+                version=await self._version(destination[0]),
             )
         )
 
@@ -210,6 +229,29 @@ class Planning:
         if isinstance(order.split, RandomSplit) and not order.split.seed:
             return replace(order, split=RandomSplit(self._draw(SEED_BYTES)))
         return order
+
+    async def _version(self, payer_address: str) -> TransactionVersion:
+        """Returns the configured format, or v1 if the cluster runs one: a transfer of nothing."""
+        if self._config.version is not None:
+            return self._config.version
+        recent = await self._chain.get_latest_blockhash()
+        probe = self._compiler.compile(
+            TransactionVersion.V1,
+            payer_address,
+            [transfer_lamports(payer_address, payer_address, 0)],
+            recent.blockhash,
+            ComputeBudget(COMPUTE_UNITS_PER_TRANSFER, 0),
+        )
+        try:
+            simulated = await self._chain.simulate_transaction(probe)
+        except ChainUnavailableError:
+            return (
+                TransactionVersion.LEGACY
+            )  # a node that does not know the format cannot decode it
+        # Any other error, such as a payer without funds, comes after the format was accepted.
+        if any(name in simulated.error for name in _FORMAT_ERRORS):
+            return TransactionVersion.LEGACY
+        return TransactionVersion.V1
 
     async def _rates(self, written_address: str) -> FeeRates:
         """Reads what the cluster charges now: nothing of it is a constant."""

@@ -237,12 +237,11 @@ def test_two_inputs_cannot_share_stdin(capsys: pytest.CaptureFixture[str]) -> No
     assert "solward: only one input can come from stdin\n" == capsys.readouterr().err
 
 
-def test_calls_that_the_gateway_lacks_are_not_offered() -> None:
-    """There is no command for what answers UNIMPLEMENTED."""
+def test_payouts_consolidations_and_reclaims_are_offered() -> None:
+    """There is a command for each kind of plan that the gateway makes."""
     shown = build_parser().format_help()
 
-    assert "distribute" in shown
-    assert not {"consolidate", "reclaim"} & set(shown.split())
+    assert {"distribute", "consolidate", "reclaim"} <= set(shown.split())
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,14 @@ from solders.transaction import VersionedTransaction
 from gateway.adapters.postgres import Database
 from gateway.adapters.solana_rpc import Endpoint, EndpointLimits, SingleEndpoint, SolanaRpc
 from gateway.adapters.solana_tx import SoldersTransactions
-from gateway.domain.custody import ItemRefusal, SignedTransaction, SignItem, SignOutcome
+from gateway.domain.custody import (
+    ItemRefusal,
+    PolicyAnswer,
+    PolicyVerdict,
+    SignedTransaction,
+    SignItem,
+    SignOutcome,
+)
 from gateway.domain.orders import DistributionOrder, Order, RecipientAddresses
 from gateway.domain.plans import Distribution
 from gateway.domain.splits import RandomSplit, Split
@@ -60,6 +67,8 @@ class MemorySigner:
     keys: dict[str, Keypair] = field(default_factory=dict)
     items: list[SignItem] = field(default_factory=list)
     script: Callable[[SignItem], SignOutcome | None] = lambda _: None
+    judged: list[SignItem] = field(default_factory=list)
+    denial: Callable[[SignItem], str] = lambda _: ""
 
     async def sign_transactions(
         self, request_id: str, token: bytes, items: Sequence[SignItem]
@@ -67,6 +76,16 @@ class MemorySigner:
         """Signs what the script does not answer; only with the right token."""
         assert str(UUID(request_id)) == request_id
         return [self._sign(token, item) for item in items]
+
+    async def check_policy(self, item: SignItem) -> PolicyAnswer:
+        """Allows what `denial` does not deny."""
+        self.judged.append(item)
+        rule = self.denial(item)
+        verdicts = [
+            PolicyVerdict(wallet.address, not rule, "desk", rule or "desk/allowed", "", 0, 100)
+            for wallet in item.wallets
+        ]
+        return PolicyAnswer(not rule, verdicts, ())
 
     def _sign(self, token: bytes, item: SignItem) -> SignOutcome:
         if token != TOKEN:
@@ -192,7 +211,12 @@ async def open_desk(
     compiler = SoldersTransactions()
     engine = DistributionEngine(database, rpc, signer, compiler, clock, RUN)
     plans = Planning(
-        database, rpc, compiler, planning or PlanningConfig(), draw=lambda count: SEED[:count]
+        database,
+        rpc,
+        compiler,
+        signer,
+        planning or PlanningConfig(),
+        draw=lambda count: SEED[:count],
     )
     workflows = DistributionWorkflows(database, rpc, plans, engine)
     return Desk(database, node, signer, clock, rpc, engine, workflows, source_id, address)

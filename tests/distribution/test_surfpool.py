@@ -60,7 +60,7 @@ async def test_everybody_is_paid_once(
     workflows = DistributionWorkflows(
         database,
         rpc,
-        Planning(database, rpc, compiler, PlanningConfig(version=version)),
+        Planning(database, rpc, compiler, MemorySigner(), PlanningConfig(version=version)),
         engine,
     )
     recipients = tuple(address_of(number, version.value) for number in range(90))

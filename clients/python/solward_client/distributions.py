@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import uuid4
 
 import grpc
@@ -16,12 +17,19 @@ PAGE_SIZE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Payout:
-    """Who pays how much to whom, and how it is split (even if None)."""
+    """Who pays how much to whom, and how it is split (even if None).
+
+    With a mint, `total_lamports` counts base units of that token; `transfer_fee` then says who
+    bears the fee of a mint that takes one.
+    """
 
     source_wallet_id: str
     recipients: pb.Recipients
     total_lamports: int
     split: pb.Split | None = None
+    mint: str = ""
+    transfer_fee: "pb.TransferFee.ValueType" = pb.TRANSFER_FEE_UNSPECIFIED
+    memo: str = ""
 
 
 def to_wallets(wallet_ids: Sequence[str]) -> pb.Recipients:
@@ -71,8 +79,10 @@ class Distributions:
         request = pb.EstimateCostRequest(
             source_wallet_id=payout.source_wallet_id,
             recipients=payout.recipients,
-            total_lamports=payout.total_lamports,
+            total_amount=payout.total_lamports,
             split=payout.split,
+            mint=payout.mint,
+            transfer_fee=payout.transfer_fee,
         )
         return self._caller.read(self._stub.EstimateCost, request, LONG_TIMEOUT_S).estimate
 
@@ -84,12 +94,27 @@ class Distributions:
             request_id=request_id or str(uuid4()),
             source_wallet_id=payout.source_wallet_id,
             recipients=payout.recipients,
-            total_lamports=payout.total_lamports,
+            total_amount=payout.total_lamports,
             split=payout.split,
+            mint=payout.mint,
+            transfer_fee=payout.transfer_fee,
+            memo=payout.memo,
             validate_only=validate_only,
         )
         return self._caller.write(
             self._stub.CreateDistribution, request, LONG_TIMEOUT_S
+        ).distribution
+
+    def consolidate(self, request: pb.CreateConsolidationRequest) -> pb.Distribution:
+        """Plan the moving of what many wallets hold to one; without a request id one is made."""
+        return self._caller.write(
+            self._stub.CreateConsolidation, _identified(request), LONG_TIMEOUT_S
+        ).distribution
+
+    def close_accounts(self, request: pb.CloseEmptyAccountsRequest) -> pb.Distribution:
+        """Plan the closing of token accounts; without a request id one is made."""
+        return self._caller.write(
+            self._stub.CloseEmptyAccounts, _identified(request), LONG_TIMEOUT_S
         ).distribution
 
     def execute(self, distribution_id: str, etag: str, session: Session) -> pb.Distribution:
@@ -103,6 +128,16 @@ class Distributions:
         """Follow a distribution until it reaches a final or a parked state."""
         request = pb.WatchDistributionRequest(distribution_id=distribution_id)
         return self._caller.watch(self._stub.WatchDistribution, request)
+
+    def pause(self, distribution_id: str) -> pb.Distribution:
+        """Let what is signed finish and sign nothing more."""
+        request = pb.PauseDistributionRequest(distribution_id=distribution_id)
+        return self._caller.write(self._stub.PauseDistribution, request).distribution
+
+    def cancel(self, distribution_id: str) -> pb.Distribution:
+        """Let what is signed finish and give up the rest for good."""
+        request = pb.CancelDistributionRequest(distribution_id=distribution_id)
+        return self._caller.write(self._stub.CancelDistribution, request).distribution
 
     def get(self, distribution_id: str) -> pb.Distribution:
         """Return one distribution."""
@@ -120,3 +155,13 @@ class Distributions:
             return page.transfers, page.next_page_token
 
         return pages(fetch)
+
+
+R = TypeVar("R", pb.CreateConsolidationRequest, pb.CloseEmptyAccountsRequest)
+
+
+def _identified(request: R) -> R:
+    identified = type(request)()
+    identified.CopyFrom(request)
+    identified.request_id = request.request_id or str(uuid4())
+    return identified
