@@ -14,7 +14,7 @@ from solders.keypair import Keypair
 from tests.maintenance.house import PASSWORD, House
 from tests.maintenance.test_vaults import signs
 
-MASTERS = 12
+MASTERS = 8
 
 
 def change_secrets(house: House) -> None:
@@ -85,10 +85,10 @@ def test_secrets_are_rotated_across_the_database_through_a_kill(
     password.write_text(PASSWORD)
     options = ["--target", house.gateway.target, "--password-file", str(password)]
     with subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL) as child:
-        while done(house, key_id) < 4:
+        while done(house, key_id) < 3:
             assert child.poll() is None, "the rotation ended before it could be killed"
         child.send_signal(signal.SIGKILL)
-    assert 4 <= done(house, key_id) < MASTERS + 1
+    assert 3 <= done(house, key_id) < MASTERS + 1
 
     result = house.run("admin", "rotate-keys")
     left = ("left_key_groups", "left_masters", "left_wallets")
