@@ -27,7 +27,7 @@
                                             # are two, otherwise 1
 
     [distribution]
-    transaction_version = "auto"            # "legacy", "1", or the newest that the cluster runs
+    transaction_version = "legacy"          # or "1", or "auto": the newest that the cluster runs
 
     [sealing]
     seal_plaintext_secrets = false          # true: passwords may come in clear and are sealed here
@@ -135,7 +135,7 @@ class Config:
     seal_plaintext_secrets: bool = False
     limits: Limits = field(default_factory=Limits)
     # None: the newest that the cluster runs.
-    transaction_version: TransactionVersion | None = None
+    transaction_version: TransactionVersion | None = TransactionVersion.LEGACY
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Config:
@@ -195,7 +195,7 @@ def _solana(table: Table, environment: Mapping[str, str]) -> Solana:
 
 
 def _version(table: Table) -> TransactionVersion | None:
-    text = table.string("transaction_version") or "auto"
+    text = table.string("transaction_version") or "legacy"
     if text not in {"auto", *TransactionVersion}:
         raise ConfigError('distribution.transaction_version: must be "auto", "legacy" or "1"')
     return None if text == "auto" else TransactionVersion(text)
