@@ -9,9 +9,10 @@ from pathlib import Path
 
 from gateway import logs
 from gateway.adapters.postgres import migrate
-from gateway.app import Bound, StartError, serve
+from gateway.app import serve
 from gateway.config import ConfigError, load
 from gateway.domain.errors import GatewayError
+from gateway.listening import Bound, StartError
 from gateway.maintenance import commands as maintenance
 
 EXIT_FAILED = 1

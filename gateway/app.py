@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -16,7 +15,6 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from gateway import sockets
 from gateway.adapters.associated_tokens import associated_token_address
 from gateway.adapters.postgres import Database, PoolConfig, check_applied
 from gateway.adapters.postgres.audit import PostgresAuditMirror
@@ -32,7 +30,8 @@ from gateway.api.masters import MasterWalletService
 from gateway.api.signing import SigningService
 from gateway.api.wallets import WalletService
 from gateway.clock import SystemClock
-from gateway.config import Config, Listen, TlsFiles
+from gateway.config import Config
+from gateway.listening import Bound, bind, claim
 from gateway.readiness import CHAIN, DATABASE, NEEDS, RPC_HEALTH, SIGNER, Probe, Readiness
 from gateway.workflows.audit import AuditFollower
 from gateway.workflows.balances import BalanceWorkflows
@@ -68,10 +67,6 @@ _OPTIONS: Final = (
 _CLOSE_TIMEOUT_S: Final = 5.0
 
 
-class StartError(Exception):
-    """The gateway cannot listen. The message is safe to print."""
-
-
 @dataclass(frozen=True, slots=True)
 class Adapters:
     """What talks to the outside."""
@@ -80,14 +75,6 @@ class Adapters:
     database: Database
     signer: SignerClient
     chain: SolanaRpc
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """Where the gateway listens; "" where it does not."""
-
-    tcp: str
-    unix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +172,7 @@ async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         if config.listen.unix is not None:
-            stack.callback(os.close, _claim(config.listen.unix))
+            stack.callback(os.close, claim(config.listen.unix))
         adapters = await stack.enter_async_context(open_adapters(config))
         interceptor = StatusInterceptor(adapters.clock)
         server = grpc.aio.server(
@@ -228,43 +215,6 @@ async def _in_time(close: Callable[[], Awaitable[None]]) -> None:
             await close()
     except TimeoutError:
         log.warning("the database's connections were cut")
-
-
-def bind(server: grpc.aio.Server, listen: Listen) -> Bound:
-    """Binds the addresses; the caller holds the Unix socket's lock. Raises StartError."""
-    tcp = ""
-    try:
-        if listen.unix is not None:
-            with sockets.socket_umask():
-                server.add_insecure_port(f"unix:{listen.unix}")
-        if listen.tcp:
-            port = (
-                server.add_insecure_port(listen.tcp)
-                if listen.tls is None
-                else server.add_secure_port(listen.tcp, _credentials(listen.tls))
-            )
-            tcp = f"{listen.tcp.rpartition(':')[0]}:{port}"
-    except RuntimeError as error:
-        what = listen.tcp if listen.unix is None or listen.unix.is_socket() else listen.unix
-        raise StartError(f"listen: {what} cannot be bound") from error
-    return Bound(tcp=tcp, unix="" if listen.unix is None else str(listen.unix))
-
-
-def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
-    try:
-        pair = (tls.key.read_bytes(), tls.cert.read_bytes())
-        return grpc.ssl_server_credentials(
-            [pair], root_certificates=tls.client_ca.read_bytes(), require_client_auth=True
-        )
-    except OSError as error:
-        raise StartError(f"listen: {error.strerror}: {error.filename}") from error
-
-
-def _claim(path: Path) -> int:
-    try:
-        return sockets.claim(path)
-    except sockets.SocketError as error:
-        raise StartError(str(error)) from error
 
 
 def probes(config: Config, adapters: Adapters) -> dict[str, Probe]:

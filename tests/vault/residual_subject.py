@@ -99,7 +99,7 @@ def naively() -> None:
     """Does with some of them what is usually done, and lets go of everything."""
     import hashlib  # noqa: PLC0415 - what the other half must do without
 
-    from nacl.signing import SigningKey  # noqa: PLC0415
+    from nacl.signing import SigningKey  # noqa: PLC0415 - likewise
 
     data = os.read(0, sum(SIZES))
     mnemonic = data[96:352].rstrip(b"\0").decode()
