@@ -8,7 +8,7 @@
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,19 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def fast_signer() -> Iterator[SignerProcess]:
     """A signer whose rate limit is not what is tested."""
+    with unspent_signer() as signer:
+        yield signer
+
+
+@contextmanager
+def unspent_signer() -> Iterator[SignerProcess]:
+    """A new signer, under no limit that counts here."""
     with tempfile.TemporaryDirectory(prefix="sw-") as directory:
         signer = SignerProcess(Path(directory), policy=POLICY.format(rate=1_000_000))
-        yield signer.start()
-        signer.close()
+        try:
+            yield signer.start()
+        finally:
+            signer.close()
 
 
 @pytest.fixture(scope="module")

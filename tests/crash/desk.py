@@ -65,7 +65,9 @@ class Desk:
         run(execute(self.postgres.url("postgres"), f"CREATE DATABASE {self.database}"))
         run(migrate(self.database_url))
 
-    def add_gateway(self, *, node: ScriptedNode | None = None, **launch: Any) -> Gateway:
+    def add_gateway(
+        self, *, node: ScriptedNode | None = None, version: str = "legacy", **launch: Any
+    ) -> Gateway:
         """Starts one more gateway; `launch` are settings of the launcher."""
         root = self.root / f"{len(self.gateways)}"
         root.mkdir()
@@ -75,6 +77,7 @@ class Desk:
             database_url=self.database_url,
             rpc_url=(node or self.node).url,
             launch={"pace": PACE} | launch,
+            version=version,
         )
         self.gateways.append(gateway)
         return gateway.start()

@@ -1,10 +1,10 @@
 """Starts the real gateway at a test's pace, or with a deliberate mistake in its judgement.
 
-    python -m tests.crash.launcher '{"pace": {...}, "version": "1", ...}' --config FILE
+    python -m tests.crash.launcher '{"pace": {...}, "mistake": "..."}' --config FILE
 
 `pace` are fields of RunConfig: production waits a minute before it takes over from a dead gateway,
 which is right there and a waste here. `doubt_s_max` shortens how long an attempt may be in doubt,
-`version` is the transaction format, and `mistake` is one of MISTAKES: the control experiments.
+and `mistake` is one of MISTAKES: the control experiments.
 """
 
 import functools
@@ -16,10 +16,8 @@ from types import ModuleType
 from gateway.__main__ import main
 from gateway.domain import confirmation
 from gateway.domain.confirmation import Ruling, Sighting, judge
-from gateway.domain.packing import TransactionVersion
 from gateway.domain.states import AttemptState
-from gateway.workflows import distribution_engine, distribution_followup, distribution_planning
-from gateway.workflows.distribution_planning import PlanningConfig
+from gateway.workflows import distribution_engine, distribution_followup
 from gateway.workflows.distribution_run import RunConfig
 
 Judge = Callable[[AttemptState, int, Sighting], Ruling]
@@ -51,9 +49,6 @@ def run(settings: str, arguments: list[str]) -> int:
     if pace := chosen.get("pace"):
         # Whoever builds a RunConfig without arguments gets the test's.
         replace_name(distribution_engine, "RunConfig", functools.partial(RunConfig, **pace))
-    if version := chosen.get("version"):
-        planning = functools.partial(PlanningConfig, version=TransactionVersion(version))
-        replace_name(distribution_planning, "PlanningConfig", planning)
     if doubt_s_max := chosen.get("doubt_s_max"):
         replace_name(confirmation, "DOUBT_S_MAX", doubt_s_max)
     if mistake := chosen.get("mistake"):

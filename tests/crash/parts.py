@@ -30,7 +30,7 @@ name = "desk"
 master_fingerprints = ["*"]
 signatures_per_minute = {rate}
 programs = ["system", "compute-budget"]
-lamports_per_transaction_max = 9_000_000_000_000_000_000
+lamports_per_transaction_max = 18_446_744_073_709_551_615
 priority_fee_lamports_max = 10_000_000
 destinations = "any"
 message_signing = "off"
@@ -93,6 +93,7 @@ class Gateway:
         database_url: str,
         rpc_url: str,
         launch: Mapping[str, Any],
+        version: str,
     ) -> None:
         """Prepares one below `root`, a short path; `launch` are the launcher's settings."""
         self._socket = root / "g" / "gateway.sock"
@@ -102,6 +103,7 @@ class Gateway:
             "postgres": {"url": database_url},
             "solana": {"rpc_url": rpc_url, "request_timeout_ms": 5000},
             "sealing": {"seal_plaintext_secrets": True},
+            "distribution": {"transaction_version": version},
         }
         self.files = GatewayFiles(root / "gateway.toml", root / "gateway.log", settings)
         self._launch = json.dumps(dict(launch))
