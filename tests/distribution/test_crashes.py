@@ -33,7 +33,7 @@ async def test_forty_deaths(desk: Desk) -> None:
     async with desk.database.transaction() as unit:
         await unit.distributions.set_state(planned.id, DistributionState.EXECUTING)
     original = DistributionRun._release
-    DistributionRun._release = no_release  # type: ignore[method-assign]
+    DistributionRun._release = no_release  # type: ignore[method-assign]  # dies without it
     try:
         for _ in range(40):
             desk.node.faults.lose_reply("sendTransaction")
@@ -43,7 +43,7 @@ async def test_forty_deaths(desk: Desk) -> None:
             await die(engine)
             desk.chain.advance(chance.choice((0, 1, 5, 200)))
     finally:
-        DistributionRun._release = original  # type: ignore[method-assign]
+        DistributionRun._release = original  # type: ignore[method-assign]  # dies without it
     desk.node.faults.clear()
     last = desk.another_engine(HASTY)
     last.start(planned.id, TOKEN)
