@@ -35,6 +35,11 @@ class Custody:
         self.sessions = Sessions()
 
 
+def record(number: int) -> str:
+    """A record as it stands in the log."""
+    return f'{{"seq":{number}}}\t{"0" * 64}'
+
+
 class FullDisk:
     """A log that takes nothing, and is read for ever."""
 
@@ -44,7 +49,7 @@ class FullDisk:
 
     def read(self, first: int, _limit: int) -> list[str]:
         """Hold one record for each number."""
-        return [f"record {first}"]
+        return [record(first)]
 
     def wait_beyond(self, _count: int, _timeout_s: float) -> bool:
         """Say that there is more."""
@@ -108,9 +113,9 @@ def test_followers_of_the_log_are_bounded_and_give_their_place_back(
         return service.StreamAuditRecords(request, cast(Any, Context()))
 
     streams = [follow() for _ in range(FOLLOWERS_MAX)]
-    assert ["record 0"] * FOLLOWERS_MAX == [next(stream).records[0] for stream in streams]
+    assert [record(0)] * FOLLOWERS_MAX == [next(stream).records[0] for stream in streams]
     with pytest.raises(Refusal) as caught:
         next(follow())
     assert "STREAM_LIMIT" == caught.value.name
     cast(Any, streams[0]).close()
-    assert "record 0" == next(follow()).records[0]
+    assert record(0) == next(follow()).records[0]
