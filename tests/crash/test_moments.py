@@ -17,7 +17,7 @@ from tests.crash.conftest import MakeDesk
 from tests.crash.desk import ENDED, Desk
 from tests.crash.node import delay, drop, lose_reply, sometimes, too_many, twice
 
-KILLS = int(os.environ.get("CRASH_KILLS", "4"))
+KILLS = int(os.environ.get("CRASH_KILLS", "3"))
 SEED = int(os.environ.get("CRASH_SEED", "20261122"))
 RECIPIENTS, TOTAL = 600, 10**9
 VICTIMS = ("gateway", "gateway", "signer", "postgres")
