@@ -46,7 +46,8 @@ def test_surfpool_charges_todays_rent(surfpool: Surfpool) -> None:
 
     def call(method: str, *params: object) -> object:
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        return httpx.post(surfpool.rpc_url, json=request).json()["result"]
+        # The chain has served the whole run and may be slow to answer by now.
+        return httpx.post(surfpool.rpc_url, json=request, timeout=60).json()["result"]
 
     assert 650_240 == call("getMinimumBalanceForRentExemption", 0)
     address = str(Keypair().pubkey())

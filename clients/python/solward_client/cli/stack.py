@@ -51,5 +51,7 @@ def _demo(context: Context) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from None
     # A plain `kill` stops the stack and removes its files just as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT too: a shell starts its background jobs with it ignored, and Python leaves it so.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     return run_demo(scale)
