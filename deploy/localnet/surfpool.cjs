@@ -43,6 +43,8 @@ async function setRent(url, rentPerByte) {
 async function main() {
   const { slotTimeMs = 200, rentPerByte = 5080 } = JSON.parse(process.argv[2] ?? '{}');
   const surfnet = Surfnet.startWithConfig({ offline: true, blockProductionMode: 'clock', slotTimeMs });
+  // It queues an event for each slot and stops for ever when the queue is full: after some five minutes.
+  setInterval(() => surfnet.drainEvents(), 1000).unref();
   const stop = () => {
     surfnet.stop();
     process.exit(0);

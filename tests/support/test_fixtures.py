@@ -43,7 +43,6 @@ async def test_an_empty_database_has_no_tables(empty_database_url: str) -> None:
 
 def test_surfpool_charges_todays_rent(short_dir: Path) -> None:
     """The local chain asks 5,080 lamports a byte, and its faucet works."""
-    # A chain of its own: the run's shared one has been seen not to answer after ten minutes.
     with Surfpool(short_dir / "surfpool.log") as chain:
 
         def call(method: str, *params: object) -> object:
