@@ -13,15 +13,14 @@
     ├── SignerUnavailableError              SIGNER_UNAVAILABLE
     ├── ChainUnavailableError               RPC_UNAVAILABLE
     ├── TransactionRejectedError            TRANSACTION_REJECTED
-    ├── SignerRefusedError                  the signer's own status, unchanged (domain.custody)
-    └── NotServedError                      NOT_IMPLEMENTED (here)
+    └── SignerRefusedError                  the signer's own status, unchanged (domain.custody)
 
 An error's `reason` is a name of the contract, and the reason decides the status code. Whatever is
 not a GatewayError is INTERNAL with an incident id that the log repeats, and nothing else.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import Final
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -35,12 +34,6 @@ DOMAIN: Final = "gateway.solward"
 RETRY_DELAY_MS: Final = 500
 DETAILS_KEY: Final = "grpc-status-details-bin"
 _Code = grpc.StatusCode
-
-
-class NotServedError(GatewayError):
-    """The call is in the contract and not in this gateway; the message names what is missing."""
-
-    default_reason: ClassVar[str] = "NOT_IMPLEMENTED"
 
 
 # The contract (proto/solward/gateway/v1/errors.proto) gives every reason its code.
