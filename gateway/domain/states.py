@@ -6,12 +6,15 @@ batch's. The database enforces the same tables (migrations/0003): whatever is no
     distribution   planned -> executing <-> paused
                    executing, paused -> cancelling -> cancelled
                    executing, paused -> completed | partially_failed | parked
-                   cancelling -> parked;  parked -> executing (an operator looked at it)
+                   cancelling -> parked;  parked -> executing (the truth is looked for again)
+                   parked -> paused | completed | partially_failed (an operator resolved it)
+                   parked -> cancelling
 
     batch          planned -> in_flight -> finalized | failed | unknown
                    in_flight -> planned  (its attempt expired: another may be made)
                    planned -> failed (refused before signing) | cancelled
-                   unknown -> finalized | failed | planned  (the truth came out)
+                   unknown -> finalized | failed | planned  (the truth came out, or an operator
+                   declared that it did not land: gateway/domain/resolutions.py)
                    planned, in_flight, unknown -> split  (instead of failed: two halves go on)
 
     attempt        signed -> sent -> confirmed -> finalized | failed
@@ -23,7 +26,7 @@ that stored them. `finalized`, `failed` and `expired` are final, and only `faile
 error) and `expired` let another attempt be made. Expired is: the finalized block height, read
 first, exceeds the attempt's last valid block height, and then its status is null in the whole
 history of a node, and nobody ever saw it confirmed. What was seen once and is not known any more is
-`unknown`.
+`unknown`. No gateway moves it from there to expired by itself.
 """
 
 from collections.abc import Mapping
@@ -81,7 +84,9 @@ DISTRIBUTION_MOVES: Final[Mapping[DistributionState, frozenset[DistributionState
         {_D.EXECUTING, _D.CANCELLING, _D.COMPLETED, _D.PARTIALLY_FAILED, _D.PARKED}
     ),
     _D.CANCELLING: frozenset({_D.CANCELLED, _D.PARKED}),
-    _D.PARKED: frozenset({_D.EXECUTING}),
+    _D.PARKED: frozenset(
+        {_D.EXECUTING, _D.PAUSED, _D.CANCELLING, _D.COMPLETED, _D.PARTIALLY_FAILED}
+    ),
     _D.CANCELLED: frozenset(),
     _D.COMPLETED: frozenset(),
     _D.PARTIALLY_FAILED: frozenset(),
@@ -133,7 +138,8 @@ def settled_state(
 ) -> DistributionState | None:
     """Returns what a distribution has come to, None while something is still to happen.
 
-    `counts` is the number of batches in each state.
+    `counts` is the number of batches in each state. What was given up by a cancel is not paid, so
+    a distribution that went on after one is not completed.
     """
     if any(counts.get(state, 0) for state in (_B.PLANNED, _B.IN_FLIGHT)):
         return None
@@ -141,4 +147,5 @@ def settled_state(
         return _D.PARKED
     if cancelling:
         return _D.CANCELLED
-    return _D.PARTIALLY_FAILED if counts.get(_B.FAILED, 0) else _D.COMPLETED
+    unpaid = counts.get(_B.FAILED, 0) + counts.get(_B.CANCELLED, 0)
+    return _D.PARTIALLY_FAILED if unpaid else _D.COMPLETED

@@ -82,7 +82,9 @@ WHERE EXISTS (SELECT FROM attempts a WHERE a.distribution_id = d.id
                WHERE b.distribution_id = d.id AND b.state = 'in_flight'
                  AND (b.lease_owner IS NULL OR b.lease_expires_at < clock_timestamp()))
        OR NOT EXISTS (SELECT FROM distribution_batches b
-                      WHERE b.distribution_id = d.id AND b.state IN ('planned', 'in_flight')))
+                      WHERE b.distribution_id = d.id
+                        AND (b.state = 'in_flight'
+                             OR b.state = 'planned' AND d.state <> 'cancelling')))
 ORDER BY d.ordinal
 """
 _LIST_QUERY: Final = "distributions"
@@ -200,11 +202,7 @@ class PostgresDistributions(DistributionWork):
             state.value,
         )
         if state in {DistributionState.CANCELLING, DistributionState.CANCELLED}:
-            await self._connection.execute(
-                "UPDATE distribution_batches SET state = 'cancelled', lease_owner = NULL, "
-                "lease_expires_at = NULL WHERE distribution_id = $1 AND state = 'planned'",
-                distribution_id,
-            )
+            await self._give_up_planned(distribution_id)
 
     async def note_error(self, distribution_id: UUID, error: str) -> None:
         """Stores what went wrong last, in words; "" clears it."""
@@ -221,6 +219,9 @@ class PostgresDistributions(DistributionWork):
         Returns None while something is left. Call it in a transaction.
         """
         present = await self.lock(distribution_id)
+        if present is DistributionState.CANCELLING:
+            # What expired or was halved since is planned again, and nobody will sign it.
+            await self._give_up_planned(distribution_id)
         rows = await self._connection.fetch(_TALLIES, [distribution_id])
         tally = tallies_from_rows(rows)[distribution_id]
         state = settled_state(tally.batches, cancelling=present is DistributionState.CANCELLING)
@@ -236,6 +237,13 @@ class PostgresDistributions(DistributionWork):
         Those are what a gateway can bring to an end without a session.
         """
         return [row["id"] for row in await self._connection.fetch(_UNSETTLED)]
+
+    async def _give_up_planned(self, distribution_id: UUID) -> None:
+        await self._connection.execute(
+            "UPDATE distribution_batches SET state = 'cancelled', lease_owner = NULL, "
+            "lease_expires_at = NULL WHERE distribution_id = $1 AND state = 'planned'",
+            distribution_id,
+        )
 
     async def _complete(self, rows: Sequence[Row]) -> list[Distribution]:
         ids = [row["id"] for row in rows]
