@@ -69,7 +69,7 @@ class Admission:
         self.freezes = freezes
         self._keyring = keyring
         self._sessions = sessions
-        self._meters = meters
+        self.meters = meters
 
     def transaction(self, where: str, item: pb.TransactionItem, token: bytes) -> Admitted:
         """Admit one transaction. Raises Refusal naming the field, or what the rooms raise."""
@@ -134,44 +134,14 @@ class Admission:
             facts,
         )
 
-    def check(self, request: pb.CheckPolicyRequest) -> pb.CheckPolicyResponse:
-        """Say what would be answered. Opens, counts and records nothing."""
-        item, policy = request.item, self.policy
-        transaction, intent = self._parse("item", item, policy)
-        identities = self._identities("item", item, transaction)
-        vault = self._vault("item", item, identities)
-        verdicts = [_judge(policy, intent, identity, vault) for identity in identities]
-        allowed = all(
-            verdict.allowed
-            and self.freezes.standing_in_way(verdict.address, verdict.group) is None
-            and all(self._meters.available(charge) >= charge.amount for charge in verdict.charges)
-            for verdict in verdicts
-        )
-        return pb.CheckPolicyResponse(
-            allowed=allowed,
-            verdicts=[self._shown(verdict) for verdict in verdicts],
-            effects=[str(effect) for effect in intent.effects],
-        )
-
-    def _shown(self, verdict: Verdict) -> pb.PolicyVerdict:
-        signatures = [charge for charge in verdict.charges if charge.limit][:1]
-        return pb.PolicyVerdict(
-            address=verdict.address,
-            allowed=verdict.allowed,
-            group=verdict.group,
-            rule=verdict.rule,
-            detail=verdict.detail,
-            outflow_lamports_max=min(verdict.lamports_out_max or 0, 2**64 - 1),
-            signatures_available=sum(self._meters.available(charge) for charge in signatures),
-            caps=[
-                pb.CapState(
-                    rule=charge.rule,
-                    needed=min(charge.amount, 2**64 - 1),
-                    available=self._meters.available(charge),
-                )
-                for charge in verdict.charges
-            ],
-        )
+    def verdicts(
+        self, policy: Policy, where: str, item: pb.TransactionItem
+    ) -> tuple[Intent, list[Verdict]]:
+        """Judge one transaction and no more: opens, counts and records nothing. Raises Refusal."""
+        transaction, intent = self._parse(where, item, policy)
+        identities = self._identities(where, item, transaction)
+        vault = self._vault(where, item, identities)
+        return intent, [_judge(policy, intent, identity, vault) for identity in identities]
 
     def _parse(
         self, where: str, item: pb.TransactionItem, policy: Policy
@@ -257,7 +227,7 @@ class Admission:
 
     def _reserve(self, charges: Sequence[Charge]) -> Reservation:
         try:
-            return self._meters.reserve(charges)
+            return self.meters.reserve(charges)
         except LimitExceededError as error:
             raise Refusal(
                 reasons.ERROR_REASON_RATE_LIMITED,

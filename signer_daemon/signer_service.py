@@ -9,6 +9,7 @@ import grpc
 from signer_daemon import checks, unlocking
 from signer_daemon.custody import Custody
 from signer_daemon.errors import Refusal
+from signer_daemon.forecast import Forecast
 from signer_daemon.ledger import Clock
 from signer_daemon.pipeline import Pipeline
 from signer_daemon.trail import Trail
@@ -113,7 +114,7 @@ class SignerService(SignerServiceServicer):
         self, request: pb.CheckPolicyRequest, context: grpc.ServicerContext
     ) -> pb.CheckPolicyResponse:
         """Say what the policy would answer."""
-        return self._pipeline.admission.check(request)
+        return Forecast(self._pipeline.admission).check(request)
 
     def StreamAuditRecords(
         self, request: pb.StreamAuditRecordsRequest, context: grpc.ServicerContext

@@ -9,6 +9,7 @@ from dataclasses import astuple, dataclass, field
 from typing import Final, Literal, Protocol
 
 from gateway.domain.errors import GatewayError
+from gateway.domain.verdicts import PolicyAnswer, PolicyForecast
 from gateway.domain.wallets import IndexRange, OwnershipProof, SigningWallet
 
 SessionPurpose = Literal["PURPOSE_SIGN", "PURPOSE_VERIFY"]
@@ -164,38 +165,6 @@ class ItemRefusal:
 SignOutcome = SignedTransaction | ItemRefusal
 
 
-@dataclass(frozen=True, slots=True)
-class CapState:
-    """What is left of one limit, in signatures, lamports or base units."""
-
-    rule: str
-    needed: int
-    available: int
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyVerdict:
-    """The policy's verdict for one wallet."""
-
-    address: str
-    allowed: bool
-    group: str
-    rule: str
-    detail: str
-    outflow_lamports_max: int
-    signatures_available: int
-    caps: Sequence[CapState] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyAnswer:
-    """What the policy would answer: verdicts in the order of the item's wallets."""
-
-    allowed: bool
-    verdicts: Sequence[PolicyVerdict]
-    effects: Sequence[str]
-
-
 def key_id_of(record: str) -> str:
     """Returns the id of the keys that a record is sealed under, "" if it is no such record."""
     fields = record.split("$")
@@ -266,4 +235,8 @@ class Signer(Protocol):
 
     async def check_policy(self, item: SignItem) -> PolicyAnswer:
         """Says what the policy would answer."""
+        ...
+
+    async def forecast_policy(self, items: Sequence[SignItem]) -> PolicyForecast:
+        """Says what the policy would answer to all of the items together."""
         ...

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from gateway.domain.custody import (
     ItemRefusal,
-    PolicyAnswer,
     SignedTransaction,
     Signer,
     SignItem,
@@ -16,6 +15,7 @@ from gateway.domain.custody import (
 )
 from gateway.domain.errors import NotFoundError
 from gateway.domain.ports import Store
+from gateway.domain.verdicts import PolicyAnswer
 from gateway.domain.wallets import OwnershipProof, SigningWallet
 from gateway.workflows.account_keys import static_account_keys
 from gateway.workflows.records import signing_wallet

@@ -15,8 +15,6 @@ from gateway.adapters.solana_rpc import Endpoint, EndpointLimits, SingleEndpoint
 from gateway.adapters.solana_tx import SoldersTransactions
 from gateway.domain.custody import (
     ItemRefusal,
-    PolicyAnswer,
-    PolicyVerdict,
     SignedTransaction,
     SignItem,
     SignOutcome,
@@ -24,6 +22,7 @@ from gateway.domain.custody import (
 from gateway.domain.orders import DistributionOrder, Order, RecipientAddresses
 from gateway.domain.plans import Distribution
 from gateway.domain.splits import RandomSplit, Split
+from gateway.domain.verdicts import CapState, PolicyForecast, PolicyVerdict
 from gateway.workflows.distribution import DistributionWorkflows
 from gateway.workflows.distribution_engine import DistributionEngine
 from gateway.workflows.distribution_planning import Planning, PlanningConfig
@@ -69,6 +68,7 @@ class MemorySigner:
     script: Callable[[SignItem], SignOutcome | None] = lambda _: None
     judged: list[SignItem] = field(default_factory=list)
     denial: Callable[[SignItem], str] = lambda _: ""
+    caps: dict[str, int] = field(default_factory=dict)
 
     async def sign_transactions(
         self, request_id: str, token: bytes, items: Sequence[SignItem]
@@ -77,15 +77,17 @@ class MemorySigner:
         assert str(UUID(request_id)) == request_id
         return [self._sign(token, item) for item in items]
 
-    async def check_policy(self, item: SignItem) -> PolicyAnswer:
-        """Allows what `denial` does not deny."""
-        self.judged.append(item)
-        rule = self.denial(item)
+    async def forecast_policy(self, items: Sequence[SignItem]) -> PolicyForecast:
+        """Allows what `denial` does not deny; each item needs one of each of `caps`."""
+        self.judged += items
         verdicts = [
             PolicyVerdict(wallet.address, not rule, "desk", rule or "desk/allowed", "", 0, 100)
+            for item in items
+            for rule in [self.denial(item)]
             for wallet in item.wallets
         ]
-        return PolicyAnswer(not rule, verdicts, ())
+        totals = [CapState(rule, len(items), left, rule) for rule, left in self.caps.items()]
+        return PolicyForecast(verdicts, totals)
 
     def _sign(self, token: bytes, item: SignItem) -> SignOutcome:
         if token != TOKEN:

@@ -5,12 +5,14 @@ from uuid import UUID
 import pytest
 
 from gateway.adapters.postgres import Database
+from gateway.domain.addresses import decode_base58
 from gateway.domain.custody import SignItem
 from gateway.domain.errors import PolicyDeniedError
 from gateway.domain.orders import ConsolidationOrder
 from gateway.domain.packing import TransactionVersion
 from gateway.workflows.distribution_planning import PlanningConfig
 from tests.distribution.support import Desk, open_desk
+from tests.postgres.samples import address_of
 from tests.support.svm_rpc import SvmRpc
 
 TOTAL = 10**12
@@ -31,20 +33,35 @@ async def test_a_plan_that_the_policy_refuses_is_not_stored(desk: Desk) -> None:
     assert desk.signer.items == []
 
 
-async def test_every_shape_is_asked_about(desk: Desk) -> None:
-    """Full and last transactions are both judged, as the very bytes that would be signed."""
-    await desk.workflows.plan(desk.order(45, TOTAL // 10))
-    assert len(desk.signer.judged) == 3
-    await desk.workflows.plan(desk.order(10_000, TOTAL // 10))
-    assert 2 <= len(desk.signer.judged) - 3 <= 30
-
-
-async def test_the_dearest_transaction_is_asked_about(desk: Desk) -> None:
-    """One transaction over a cap among 500 is found when the plan is made."""
+async def test_every_transaction_is_asked_about(desk: Desk) -> None:
+    """All 500 are judged, in order, as the very bytes that would be signed."""
     plan = await desk.workflows.plan(desk.order(10_000, TOTAL // 10))
-    dearest = max(batch.total_amount for batch in plan.batches)
-    judged = {sum(amounts(item)) for item in desk.signer.judged}
-    assert dearest in judged
+    assert [batch.total_amount for batch in plan.batches] == [
+        sum(amounts(item)) for item in desk.signer.judged
+    ]
+
+
+async def test_one_bad_transaction_in_500_is_enough(desk: Desk) -> None:
+    """A refusal of the 251st alone refuses the plan."""
+    bad = address_of(5_010, "pay")
+    desk.signer.denial = lambda item: RULE if decode_base58(bad) in item.transaction else ""
+    with pytest.raises(PolicyDeniedError) as caught:
+        await desk.workflows.plan(desk.order(10_000, TOTAL // 10))
+    assert caught.value.rule == RULE
+
+
+async def test_caps_are_compared_with_the_whole_plan(desk: Desk) -> None:
+    """What each of 150 transactions needs is added up; a minute's rate is waited for instead."""
+    order = desk.order(3_000, TOTAL // 10)
+    desk.signer.caps = {"desk/lamports_per_day_max: 9": 150, "desk/signatures_per_minute: 9": 9}
+    await desk.workflows.plan(order)
+    desk.signer.caps = {"desk/lamports_per_day_max: 9": 149}
+    with pytest.raises(PolicyDeniedError, match="needs 150") as caught:
+        await desk.workflows.plan(order)
+    assert caught.value.rule == "desk/lamports_per_day_max: 9"
+    desk.signer.caps = {"desk/signatures_per_minute: 0": 0}
+    with pytest.raises(PolicyDeniedError):
+        await desk.workflows.plan(order)
 
 
 async def test_all_signers_of_a_transaction_are_judged_together(desk: Desk) -> None:

@@ -230,11 +230,17 @@ class FakeSigner(pb_grpc.SignerServiceServicer):
         self, request: pb.CheckPolicyRequest, context: Context
     ) -> pb.CheckPolicyResponse:
         await self._start(context, "CheckPolicy")
-        verdicts = [
-            pb.PolicyVerdict(address=wallet.address, allowed=True, group="desk", rule="desk")
-            for wallet in request.item.wallets
-        ]
-        return pb.CheckPolicyResponse(allowed=True, verdicts=verdicts, effects=["memo"])
+        verdicts, *others = (
+            [
+                pb.PolicyVerdict(address=wallet.address, allowed=True, group="desk", rule="desk")
+                for wallet in item.wallets
+            ]
+            for item in (request.item, *request.items)
+        )
+        results = [pb.ItemVerdict(allowed=True, verdicts=found) for found in others]
+        return pb.CheckPolicyResponse(
+            allowed=True, verdicts=verdicts, effects=["memo"], results=results
+        )
 
     async def StreamAuditRecords(
         self, _request: pb.StreamAuditRecordsRequest, context: Context

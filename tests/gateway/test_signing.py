@@ -129,7 +129,7 @@ async def test_a_batch_past_the_signers_limit_goes_in_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A batch is cut where it would outgrow the signer's requests, and answered as one."""
-    monkeypatch.setattr("gateway.adapters.signer.client._BATCH_BYTES_MAX", 1_000)
+    monkeypatch.setattr("gateway.adapters.signer.calls.BATCH_BYTES_MAX", 1_000)
     items = [
         pb.TransactionToSign(reference=str(n), transaction=bytes(300), wallet_ids=[wallets[0].id])
         for n in range(7)

@@ -1,18 +1,17 @@
 """The client of signer.sock."""
 
-from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import grpc
 
 from gateway.adapters.signer import messages
 from gateway.adapters.signer.audit import SignerAuditFeed
-from gateway.adapters.signer.refusals import to_gateway_error
+from gateway.adapters.signer.calls import Stream, answer, parts
 from gateway.adapters.signer.sealer import Sealer, Wanted
 from gateway.domain.custody import (
     DerivedColumns,
-    PolicyAnswer,
     RotatedRecords,
     SealedKey,
     SealedMaster,
@@ -25,6 +24,7 @@ from gateway.domain.custody import (
 )
 from gateway.domain.errors import SignerUnavailableError
 from gateway.domain.ports import Clock
+from gateway.domain.verdicts import PolicyAnswer, PolicyForecast
 from gateway.domain.wallets import IndexRange, SigningWallet
 from solward.signer.v1 import signer_service_pb2 as pb
 from solward.signer.v1 import signer_service_pb2_grpc as pb_grpc
@@ -35,8 +35,9 @@ _CALL_TIMEOUT_S: Final = 30.0
 _LONG_TIMEOUT_S: Final = 120.0
 # A rotation of 10,000 records, or 500 transactions with their proofs, is past the default 4 MiB.
 _MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
-# The signer takes 8 MiB.
-_BATCH_BYTES_MAX: Final = 6 * 1024 * 1024
+_SIGNED_ITEMS_MAX: Final = 500
+# A call that judges holds one of the signer's threads and no lock: short calls let others in.
+_JUDGED_ITEMS_MAX: Final = 100
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
@@ -48,7 +49,6 @@ _OPTIONS: Final = (
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),
 )
-T = TypeVar("T")
 
 
 class SignerClient:
@@ -69,7 +69,7 @@ class SignerClient:
 
     async def info(self) -> SignerInfo:
         """Asks the signer for its public facts."""
-        response = await _answer(
+        response = await answer(
             self._stub.GetSignerInfo(pb.GetSignerInfoRequest(), timeout=_INFO_TIMEOUT_S)
         )
         return SignerInfo(
@@ -86,7 +86,7 @@ class SignerClient:
             request = pb.CreateMasterWalletRequest(
                 request_id=request_id, word_count=word_count, sealed_password=sealed[0]
             )
-            return await _answer(self._stub.CreateMasterWallet(request, timeout=_CALL_TIMEOUT_S))
+            return await answer(self._stub.CreateMasterWallet(request, timeout=_CALL_TIMEOUT_S))
 
         response = await self._sealer.with_sealed([wanted], call)
         master = response.master
@@ -99,7 +99,7 @@ class SignerClient:
         fields = (master.fingerprint, indices.first, indices.count)
         wanted = Wanted("password", "DeriveWallets", fields, password)
 
-        async def open_stream(sealed: Sequence[bytes]) -> _Stream:
+        async def open_stream(sealed: Sequence[bytes]) -> Stream:
             request = pb.DeriveWalletsRequest(
                 request_id=request_id,
                 master=messages.master_record(master),
@@ -107,7 +107,7 @@ class SignerClient:
                 count=indices.count,
                 sealed_password=sealed[0],
             )
-            stream = _Stream(self._stub.DeriveWallets(request, timeout=_LONG_TIMEOUT_S))
+            stream = Stream(self._stub.DeriveWallets(request, timeout=_LONG_TIMEOUT_S))
             await stream.advance()  # a refusal comes before the first chunk
             return stream
 
@@ -136,7 +136,7 @@ class SignerClient:
                 sealed_private_key=sealed[0],
                 sealed_password=sealed[1],
             )
-            return await _answer(self._stub.SealPrivateKey(request, timeout=_CALL_TIMEOUT_S))
+            return await answer(self._stub.SealPrivateKey(request, timeout=_CALL_TIMEOUT_S))
 
         response = await self._sealer.with_sealed(wanted, call)
         wallet = response.wallet
@@ -167,7 +167,7 @@ class SignerClient:
                 sealed_password=sealed[0],
                 sealed_new_password=sealed[1],
             )
-            return await _answer(self._stub.RotateRecords(request, timeout=_LONG_TIMEOUT_S))
+            return await answer(self._stub.RotateRecords(request, timeout=_LONG_TIMEOUT_S))
 
         response = await self._sealer.with_sealed(wanted, call)
         rotated = RotatedRecords(
@@ -199,7 +199,7 @@ class SignerClient:
                 sealed_password=sealed[0],
                 scope=messages.session_scope(order.scope),
             )
-            return await _answer(self._stub.OpenSession(request, timeout=_CALL_TIMEOUT_S))
+            return await answer(self._stub.OpenSession(request, timeout=_CALL_TIMEOUT_S))
 
         response = await self._sealer.with_sealed([wanted], call)
         return SignerSession(response.session_token, response.expire_time_ms)
@@ -207,7 +207,7 @@ class SignerClient:
     async def close_session(self, token: bytes) -> None:
         """Ends a session."""
         request = pb.CloseSessionRequest(session_token=token)
-        await _answer(self._stub.CloseSession(request, timeout=_CALL_TIMEOUT_S))
+        await answer(self._stub.CloseSession(request, timeout=_CALL_TIMEOUT_S))
 
     async def sign_transactions(
         self, request_id: str, token: bytes, items: Sequence[SignItem]
@@ -217,12 +217,12 @@ class SignerClient:
         A batch whose wallets and proofs outgrow the signer's message limit goes in several calls.
         """
         outcomes: list[SignOutcome] = []
-        for part in _parts([messages.sign_item(item) for item in items]):
+        for part in parts([messages.sign_item(item) for item in items], _SIGNED_ITEMS_MAX):
             request = pb.SignTransactionsRequest(
                 request_id=request_id, session_token=token, items=part
             )
             call = self._stub.SignTransactions(request, timeout=_CALL_TIMEOUT_S)
-            response = await _answer(call)
+            response = await answer(call)
             if len(response.results) != len(part):
                 raise SignerUnavailableError("the signer's answer is not one result for each item")
             outcomes += messages.sign_outcomes(response.results)
@@ -238,54 +238,23 @@ class SignerClient:
             wallet=messages.wallet_record(wallet),
             message=message,
         )
-        response = await _answer(self._stub.SignMessage(request, timeout=_CALL_TIMEOUT_S))
+        response = await answer(self._stub.SignMessage(request, timeout=_CALL_TIMEOUT_S))
         return response.signature
 
     async def check_policy(self, item: SignItem) -> PolicyAnswer:
         """Says what the policy would answer."""
-        request = pb.CheckPolicyRequest(item=messages.sign_item(item))
-        response = await _answer(self._stub.CheckPolicy(request, timeout=_CALL_TIMEOUT_S))
+        request = pb.CheckPolicyRequest(item=messages.judged_item(item))
+        response = await answer(self._stub.CheckPolicy(request, timeout=_CALL_TIMEOUT_S))
         return messages.policy_answer(response)
 
-
-class _Stream:
-    """A derivation's stream, one chunk ahead."""
-
-    def __init__(
-        self,
-        call: grpc.aio.UnaryStreamCall[pb.DeriveWalletsRequest, pb.DeriveWalletsResponse],
-    ) -> None:
-        self._call = call
-        self._chunks = aiter(call)
-        self.chunk: pb.DeriveWalletsResponse | None = None
-
-    async def advance(self) -> None:
-        """Reads the next chunk; None after the last."""
-        try:
-            self.chunk = await anext(self._chunks, None)
-        except grpc.aio.AioRpcError as error:
-            raise to_gateway_error(error) from error
-
-    def cancel(self) -> None:
-        """Tells the signer that nobody reads on; does nothing after the end."""
-        self._call.cancel()
-
-
-def _parts(items: Sequence[pb.TransactionItem]) -> Iterator[list[pb.TransactionItem]]:
-    """Cuts a batch where it would outgrow a request."""
-    part: list[pb.TransactionItem] = []
-    size = 0
-    for item in items:
-        size += item.ByteSize()
-        if part and size > _BATCH_BYTES_MAX:
-            yield part
-            part, size = [], item.ByteSize()
-        part.append(item)
-    yield part
-
-
-async def _answer(call: Awaitable[T]) -> T:
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        raise to_gateway_error(error) from error
+    async def forecast_policy(self, items: Sequence[SignItem]) -> PolicyForecast:
+        """Says what the policy would answer to all of the items together; see the port."""
+        forecast = PolicyForecast()
+        for part in parts([messages.judged_item(item) for item in items], _JUDGED_ITEMS_MAX):
+            request = pb.CheckPolicyRequest(items=part)
+            call = self._stub.CheckPolicy(request, timeout=_CALL_TIMEOUT_S)
+            response = await answer(call)
+            if len(response.results) != len(part):
+                raise SignerUnavailableError("the signer's answer is not one result for each item")
+            forecast = forecast.followed_by(messages.policy_forecast(response))
+        return forecast

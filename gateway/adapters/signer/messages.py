@@ -5,17 +5,15 @@ from typing import Final
 
 from gateway.adapters.signer.refusals import SIGNER_DOMAIN
 from gateway.domain.custody import (
-    CapState,
     DerivedColumns,
     ItemRefusal,
-    PolicyAnswer,
-    PolicyVerdict,
     SealedMaster,
     SessionScope,
     SignedTransaction,
     SignItem,
     SignOutcome,
 )
+from gateway.domain.verdicts import CapState, PolicyAnswer, PolicyForecast, PolicyVerdict
 from gateway.domain.wallets import OwnershipProof, SigningWallet
 from solward.signer.v1 import errors_pb2, records_pb2
 from solward.signer.v1 import signer_service_pb2 as pb
@@ -119,21 +117,43 @@ def _reason(number: int) -> str:
     return name.removeprefix(_PREFIX)
 
 
+def judged_item(item: SignItem) -> pb.TransactionItem:
+    """Returns an item to be judged only: without the sealed keys, which nobody opens for that."""
+    message = sign_item(item)
+    for wallet in message.wallets:
+        wallet.ClearField("sealed_record")
+    return message
+
+
 def policy_answer(response: pb.CheckPolicyResponse) -> PolicyAnswer:
     """Returns what the policy would answer."""
-    verdicts = [
-        PolicyVerdict(
-            address=verdict.address,
-            allowed=verdict.allowed,
-            group=verdict.group,
-            rule=verdict.rule,
-            detail=verdict.detail,
-            outflow_lamports_max=verdict.outflow_lamports_max,
-            signatures_available=verdict.signatures_available,
-            caps=[CapState(cap.rule, cap.needed, cap.available) for cap in verdict.caps],
-        )
-        for verdict in response.verdicts
-    ]
     return PolicyAnswer(
-        allowed=response.allowed, verdicts=verdicts, effects=tuple(response.effects)
+        allowed=response.allowed,
+        verdicts=[_verdict(verdict) for verdict in response.verdicts],
+        effects=tuple(response.effects),
     )
+
+
+def policy_forecast(response: pb.CheckPolicyResponse) -> PolicyForecast:
+    """Returns what the policy would answer to many items."""
+    return PolicyForecast(
+        [_verdict(verdict) for result in response.results for verdict in result.verdicts],
+        [_cap(cap) for cap in response.totals],
+    )
+
+
+def _verdict(verdict: pb.PolicyVerdict) -> PolicyVerdict:
+    return PolicyVerdict(
+        address=verdict.address,
+        allowed=verdict.allowed,
+        group=verdict.group,
+        rule=verdict.rule,
+        detail=verdict.detail,
+        outflow_lamports_max=verdict.outflow_lamports_max,
+        signatures_available=verdict.signatures_available,
+        caps=[_cap(cap) for cap in verdict.caps],
+    )
+
+
+def _cap(cap: pb.CapState) -> CapState:
+    return CapState(cap.rule, cap.needed, cap.available, cap.counted_by)

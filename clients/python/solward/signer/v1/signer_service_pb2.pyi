@@ -868,18 +868,24 @@ class CheckPolicyRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def item(self) -> Global___TransactionItem:
         """The transaction, with its wallets. Their sealed records may be empty: no key is opened."""
+
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___TransactionItem]:
+        """Instead of `item`: transactions that are meant to be signed one after another, 1 to 500."""
 
     def __init__(
         self,
         *,
         item: Global___TransactionItem | None = ...,
+        items: _abc.Iterable[Global___TransactionItem] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "items", b"items"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -894,15 +900,29 @@ class CheckPolicyResponse(_message.Message):
     ALLOWED_FIELD_NUMBER: _builtins.int
     VERDICTS_FIELD_NUMBER: _builtins.int
     EFFECTS_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
     allowed: _builtins.bool
-    """True if every wallet's group allows it and no rate limit stands in the way now."""
+    """True if every wallet's group allows it and no limit stands in the way now; of `items`, if that is
+    so for all of them together.
+    """
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyVerdict]:
         """The verdict for each of the item's wallets, in order."""
 
     @_builtins.property
     def effects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the signer understood of the transaction, one line for each effect."""
+        """What the signer understood of the transaction, one line for each effect; empty for `items`."""
+
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemVerdict]:
+        """The verdicts on `items`, in order."""
+
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___CapState]:
+        """What the allowed ones of `items` need of each limit together. One limit may be listed several times,
+        for each wallet or mint that it is counted by.
+        """
 
     def __init__(
         self,
@@ -910,14 +930,48 @@ class CheckPolicyResponse(_message.Message):
         allowed: _builtins.bool = ...,
         verdicts: _abc.Iterable[Global___PolicyVerdict] | None = ...,
         effects: _abc.Iterable[_builtins.str] | None = ...,
+        results: _abc.Iterable[Global___ItemVerdict] | None = ...,
+        totals: _abc.Iterable[Global___CapState] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "effects", b"effects", "verdicts", b"verdicts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "effects", b"effects", "results", b"results", "totals", b"totals", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckPolicyResponse: _TypeAlias = CheckPolicyResponse  # noqa: Y015
+
+@_typing.final
+class ItemVerdict(_message.Message):
+    """Is the policy's verdict on one of many transactions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    ALLOWED_FIELD_NUMBER: _builtins.int
+    VERDICTS_FIELD_NUMBER: _builtins.int
+    reference: _builtins.str
+    """The item's reference."""
+    allowed: _builtins.bool
+    """True if every wallet's group allows it; what is left of a limit plays no part here."""
+    @_builtins.property
+    def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyVerdict]:
+        """The verdict for each of the item's wallets, in order, without caps: see CheckPolicyResponse.totals."""
+
+    def __init__(
+        self,
+        *,
+        reference: _builtins.str = ...,
+        allowed: _builtins.bool = ...,
+        verdicts: _abc.Iterable[Global___PolicyVerdict] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "reference", b"reference", "verdicts", b"verdicts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemVerdict: _TypeAlias = ItemVerdict  # noqa: Y015
 
 @_typing.final
 class PolicyVerdict(_message.Message):
@@ -980,22 +1034,28 @@ class CapState(_message.Message):
     RULE_FIELD_NUMBER: _builtins.int
     NEEDED_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
+    COUNTED_BY_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
     """The rule, such as "desk/lamports_per_day_max: 5000000000"."""
     needed: _builtins.int
     """What the transaction needs of it: signatures, lamports or base units."""
     available: _builtins.int
     """What is left of it now."""
+    counted_by: _builtins.str
+    """What it is counted by, such as "lamports/<wallet>" or "group-tokens/<mint>/<group>": amounts of the
+    same name add up.
+    """
     def __init__(
         self,
         *,
         rule: _builtins.str = ...,
         needed: _builtins.int = ...,
         available: _builtins.int = ...,
+        counted_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "needed", b"needed", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "counted_by", b"counted_by", "needed", b"needed", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

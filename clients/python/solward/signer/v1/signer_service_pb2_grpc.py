@@ -187,7 +187,8 @@ class SignerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CheckPolicy(self, request, context):
-        """Says what the policy would answer, and which rule. Signs nothing, counts nothing.
+        """Says what the policy would answer, and which rule, for one transaction or for many together. Signs
+        nothing, counts nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -71,7 +71,9 @@ class SignerServiceStub:
     SignMessage: _grpc.UnaryUnaryMultiCallable[_signer_service_pb2.SignMessageRequest, _signer_service_pb2.SignMessageResponse]
     """Signs one message. Refuses bytes that decode as a transaction message, whatever the policy says."""
     CheckPolicy: _grpc.UnaryUnaryMultiCallable[_signer_service_pb2.CheckPolicyRequest, _signer_service_pb2.CheckPolicyResponse]
-    """Says what the policy would answer, and which rule. Signs nothing, counts nothing."""
+    """Says what the policy would answer, and which rule, for one transaction or for many together. Signs
+    nothing, counts nothing.
+    """
     StreamAuditRecords: _grpc.UnaryStreamMultiCallable[_signer_service_pb2.StreamAuditRecordsRequest, _signer_service_pb2.StreamAuditRecordsResponse]
     """Streams the audit log from a sequence number: what is there, then, if asked, what comes."""
 
@@ -118,7 +120,9 @@ class SignerServiceAsyncStub(SignerServiceStub):
     SignMessage: _aio.UnaryUnaryMultiCallable[_signer_service_pb2.SignMessageRequest, _signer_service_pb2.SignMessageResponse]  # type: ignore[assignment]
     """Signs one message. Refuses bytes that decode as a transaction message, whatever the policy says."""
     CheckPolicy: _aio.UnaryUnaryMultiCallable[_signer_service_pb2.CheckPolicyRequest, _signer_service_pb2.CheckPolicyResponse]  # type: ignore[assignment]
-    """Says what the policy would answer, and which rule. Signs nothing, counts nothing."""
+    """Says what the policy would answer, and which rule, for one transaction or for many together. Signs
+    nothing, counts nothing.
+    """
     StreamAuditRecords: _aio.UnaryStreamMultiCallable[_signer_service_pb2.StreamAuditRecordsRequest, _signer_service_pb2.StreamAuditRecordsResponse]  # type: ignore[assignment]
     """Streams the audit log from a sequence number: what is there, then, if asked, what comes."""
 
@@ -222,7 +226,9 @@ class SignerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _signer_service_pb2.CheckPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_signer_service_pb2.CheckPolicyResponse, _abc.Awaitable[_signer_service_pb2.CheckPolicyResponse]]:
-        """Says what the policy would answer, and which rule. Signs nothing, counts nothing."""
+        """Says what the policy would answer, and which rule, for one transaction or for many together. Signs
+        nothing, counts nothing.
+        """
 
     @_abc_1.abstractmethod
     def StreamAuditRecords(
