@@ -39,6 +39,7 @@ from gateway.workflows.derivation import Derivation
 from gateway.workflows.distribution import DistributionWorkflows
 from gateway.workflows.distribution_engine import DistributionEngine
 from gateway.workflows.distribution_planning import Planning, PlanningConfig
+from gateway.workflows.distribution_resolutions import ResolutionWorkflows
 from gateway.workflows.distribution_watch import watch
 from gateway.workflows.history import HistoryWorkflows
 from gateway.workflows.masters import MasterWorkflows
@@ -149,6 +150,7 @@ def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) ->
     planning = Planning(store, chain, compiler, signer, PlanningConfig(config.transaction_version))
     distributions = DistributionService(
         DistributionWorkflows(store, chain, planning, engine),
+        ResolutionWorkflows(store, chain),
         partial(watch, store, clock),
     )
     master_grpc.add_MasterWalletServiceServicer_to_server(

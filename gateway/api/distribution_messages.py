@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from gateway.domain.outcomes import PaidCost, Resolution, Verdict
 from gateway.domain.plans import (
     Asset,
     CostEstimate,
@@ -40,6 +41,12 @@ _TRANSFER_STATES: Final[Mapping[BatchState, "pb.Transfer.State.ValueType"]] = {
     BatchState.FAILED: pb.Transfer.STATE_FAILED,
     BatchState.UNKNOWN: pb.Transfer.STATE_UNKNOWN,
     BatchState.CANCELLED: pb.Transfer.STATE_CANCELLED,
+}
+
+_VERDICTS: Final[Mapping[Verdict, "pb.Resolution.Verdict.ValueType"]] = {
+    Verdict.PAY_AGAIN: pb.Resolution.VERDICT_PAY_AGAIN,
+    Verdict.GIVE_UP: pb.Resolution.VERDICT_GIVE_UP,
+    Verdict.LANDED: pb.Resolution.VERDICT_LANDED,
 }
 
 
@@ -84,6 +91,8 @@ def distribution(value: Distribution) -> pb.Distribution:
         unlock_wallet_ids=[str(wallet_id) for wallet_id in value.unlock_wallet_ids],
         skipped=_skipped(value.skips),
         reconciliation=_reconciliation(value.receipts),
+        resolutions=[_resolution(item) for item in value.resolutions],
+        paid=_paid(value.paid),
     )
     message.create_time.FromDatetime(value.created_at)
     message.update_time.FromDatetime(value.updated_at)
@@ -132,6 +141,30 @@ def _reconciliation(value: Receipts) -> pb.Reconciliation:
         matched_count=value.matched,
         differing_count=value.differing,
         unavailable_count=value.unavailable,
+    )
+
+
+def _resolution(value: Resolution) -> pb.Resolution:
+    message = pb.Resolution(
+        transaction_signature=value.signature,
+        verdict=_VERDICTS[value.verdict],
+        reason=value.reason,
+        operator=value.operator,
+        peer=value.peer,
+        evidence=value.evidence,
+        first_position=value.first_transfer,
+        transfer_count=value.transfer_count,
+    )
+    message.create_time.FromDatetime(value.created_at)
+    return message
+
+
+def _paid(value: PaidCost) -> pb.PaidCost:
+    return pb.PaidCost(
+        fee_lamports=value.fee_lamports,
+        rent_lamports=value.rent_lamports,
+        refund_lamports=value.refund_lamports,
+        transaction_count=value.transaction_count,
     )
 
 

@@ -19,7 +19,9 @@ from gateway.domain.orders import (
     Recipients,
     TransferFee,
 )
+from gateway.domain.outcomes import Verdict
 from gateway.domain.requests import require_uuid
+from gateway.domain.resolutions import Declaration
 from gateway.domain.splits import SEED_BYTES, EvenSplit, RandomSplit, Split, WeightedSplit
 from gateway.domain.wallets import require_index_range
 from solward.gateway.v1 import distribution_service_pb2 as pb
@@ -41,6 +43,12 @@ _MODES: Final[Mapping[int, ClosingMode]] = {
     pb.CloseEmptyAccountsRequest.MODE_CLOSE: ClosingMode.CLOSE,
     pb.CloseEmptyAccountsRequest.MODE_RECLAIM: ClosingMode.RECLAIM,
     pb.CloseEmptyAccountsRequest.MODE_CLOSE_AND_RECLAIM: ClosingMode.CLOSE_AND_RECLAIM,
+}
+
+_VERDICTS: Final[Mapping[int, Verdict]] = {
+    pb.Resolution.VERDICT_PAY_AGAIN: Verdict.PAY_AGAIN,
+    pb.Resolution.VERDICT_GIVE_UP: Verdict.GIVE_UP,
+    pb.Resolution.VERDICT_LANDED: Verdict.LANDED,
 }
 
 
@@ -94,6 +102,18 @@ def closing(request: pb.CloseEmptyAccountsRequest) -> ClosingOrder:
         tuple(wallets),
         require_uuid(request.destination_wallet_id, "destination_wallet_id"),
         _known(_MODES, request.mode, "mode"),
+    )
+
+
+def declaration(request: pb.ResolveUnknownRequest, peer: str) -> Declaration:
+    """Reads what an operator declares about a transaction."""
+    verdict = request.verdict
+    return Declaration(
+        request.transaction_signature,
+        _known(_VERDICTS, verdict, "verdict"),
+        request.reason,
+        request.operator,
+        peer,
     )
 
 

@@ -1,8 +1,10 @@
 """DistributionService."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
+
+import grpc
 
 from gateway.api import distribution_messages as messages
 from gateway.api import distribution_orders as orders
@@ -10,6 +12,7 @@ from gateway.api import fields
 from gateway.domain.orders import Order
 from gateway.domain.requests import require_uuid
 from gateway.workflows.distribution import DistributionWorkflows
+from gateway.workflows.distribution_resolutions import ResolutionWorkflows
 from gateway.workflows.distribution_watch import Progress
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from solward.gateway.v1 import distribution_service_pb2_grpc as pb_grpc
@@ -21,8 +24,11 @@ _NAME: Final = "distribution_id"
 class DistributionService(pb_grpc.DistributionServiceServicer):
     """Plans, executes and watches payouts."""
 
-    def __init__(self, workflows: DistributionWorkflows, watch: Watch) -> None:
+    def __init__(
+        self, workflows: DistributionWorkflows, resolutions: ResolutionWorkflows, watch: Watch
+    ) -> None:
         self._workflows = workflows
+        self._resolutions = resolutions
         self._watch = watch
 
     async def EstimateCost(
@@ -119,3 +125,14 @@ class DistributionService(pb_grpc.DistributionServiceServicer):
     ) -> pb.CancelDistributionResponse:
         cancelled = await self._workflows.cancel(require_uuid(request.distribution_id, _NAME))
         return pb.CancelDistributionResponse(distribution=messages.distribution(cancelled))
+
+    async def ResolveUnknown(
+        self, request: pb.ResolveUnknownRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ResolveUnknownResponse:
+        resolved = await self._resolutions.resolve(
+            require_uuid(request.distribution_id, _NAME),
+            request.etag,
+            orders.declaration(request, context.peer() or "unknown"),
+            request.transaction_signature_again,
+        )
+        return pb.ResolveUnknownResponse(distribution=messages.distribution(resolved))

@@ -92,12 +92,14 @@ class LapseReading:
     """What became of a lapsed transaction.
 
     `is_absent` says that as many providers as are wanted have each proved that it never landed and
-    never will; only then may its payment be signed again. `doubt` is why it is not proved.
+    never will; only then may its payment be signed again. `doubt` is why it is not proved, and
+    `silent_count` how many of the providers did not answer.
     """
 
     status: SignatureStatus | None
     is_absent: bool
     doubt: str = ""
+    silent_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

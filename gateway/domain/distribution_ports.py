@@ -12,8 +12,10 @@ from gateway.domain.attempts import (
     NewAttempt,
     Receipt,
 )
+from gateway.domain.outcomes import Verdict
 from gateway.domain.pages import Page
 from gateway.domain.plans import Distribution, Plan, Transfer
+from gateway.domain.resolutions import Declaration
 from gateway.domain.states import DistributionState
 
 
@@ -106,4 +108,28 @@ class Distributions(Protocol):
 
     async def store_receipts(self, receipts: Sequence[Receipt]) -> None:
         """Stores what the comparisons said."""
+        ...
+
+    async def attempt(self, distribution_id: UUID, signature: str) -> LiveAttempt:
+        """Returns one attempt, whatever its state."""
+        ...
+
+    async def verdict(self, signature: str) -> Verdict | None:
+        """Returns what was declared of an attempt, None if nothing was."""
+        ...
+
+    async def resolve(
+        self, distribution_id: UUID, declaration: Declaration, evidence: str
+    ) -> DistributionState:
+        """Stores a declaration with its effect, once; returns the distribution's state."""
+        ...
+
+    async def note_pace(
+        self, distribution_id: UUID, batches_per_kilosecond: int, wait_s: float
+    ) -> None:
+        """Stores how fast the signer lets a distribution go, and for how long it makes it wait."""
+        ...
+
+    async def note_waiting(self, note: str, idle_s: float) -> int:
+        """Notes at every distribution that executes, with nobody at work, what it waits for."""
         ...

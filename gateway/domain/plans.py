@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from gateway.domain.instructions import Instruction
+from gateway.domain.outcomes import PaidCost, Resolution, SigningPace
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.splits import RandomSplit, Split, WeightedSplit
 from gateway.domain.states import BatchState, DistributionState
@@ -221,6 +222,7 @@ class Distribution:
     """A stored distribution. `source_wallet_id` stays when the wallet is deleted later.
 
     `unlock_wallet_ids` is one signing wallet of each key group: what a session has to unlock.
+    `fees_paid_lamports` are as the plan reckons them, `paid` as the chain's record says.
     """
 
     id: UUID
@@ -246,11 +248,14 @@ class Distribution:
     tally: Tally
     receipts: Receipts
     fees_paid_lamports: int
+    paid: PaidCost
+    pace: SigningPace
     last_error: str
     created_at: datetime
     updated_at: datetime
     unlock_wallet_ids: Sequence[UUID] = ()
     skips: Sequence[Skip] = ()
+    resolutions: Sequence[Resolution] = ()
 
 
 @dataclass(frozen=True, slots=True)

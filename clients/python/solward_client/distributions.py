@@ -139,6 +139,13 @@ class Distributions:
         request = pb.CancelDistributionRequest(distribution_id=distribution_id)
         return self._caller.write(self._stub.CancelDistribution, request).distribution
 
+    def resolve(self, request: pb.ResolveUnknownRequest) -> pb.Distribution:
+        """Declare what became of an UNKNOWN transaction; a wrong word pays its transfers twice.
+
+        The same declaration again changes nothing.
+        """
+        return self._caller.write(self._stub.ResolveUnknown, request, LONG_TIMEOUT_S).distribution
+
     def get(self, distribution_id: str) -> pb.Distribution:
         """Return one distribution."""
         request = pb.GetDistributionRequest(distribution_id=distribution_id)

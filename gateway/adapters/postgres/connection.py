@@ -37,6 +37,9 @@ _OUT_OF_RANGE: Final = {
 _WRONG_STATE: Final = {
     "state_moves": "the state was changed meanwhile and does not allow this",
     "wallets_unused": "an unfinished distribution pays from this wallet",
+    "resolutions_of_unknown": "the transaction is not unknown any more",
+    "attempts_resolved": "what is unknown expires only by a resolution",
+    "batches_resolved": "what is unknown is decided by the chain or resolved",
 }
 
 

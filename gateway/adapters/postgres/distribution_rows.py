@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from gateway.adapters.postgres.connection import Row
+from gateway.domain.outcomes import PaidCost, Resolution, SigningPace, Verdict
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.plans import (
     Asset,
@@ -123,12 +124,30 @@ def tallies_from_rows(rows: Sequence[Row]) -> dict[UUID, Tally]:
     }
 
 
-def receipts_from_row(row: Row | None) -> tuple[Receipts, int]:
-    """Makes receipts and fees paid of a row of counts; None where nothing landed."""
+def receipts_from_row(row: Row | None) -> tuple[Receipts, int, PaidCost]:
+    """Makes receipts, fees as planned and costs of a row of sums; None where nothing landed."""
     if row is None:
-        return Receipts(), 0
+        return Receipts(), 0, PaidCost()
     counts = Receipts(row["pending"], row["matched"], row["differing"], row["unavailable"])
-    return counts, int(row["fees"])
+    paid = PaidCost(
+        int(row["fees_charged"]), int(row["rent"]), int(row["refunds"]), row["transactions"]
+    )
+    return counts, int(row["fees"]), paid
+
+
+def resolution_from_row(row: Row) -> Resolution:
+    """Makes a Resolution of a row of attempt_resolutions with its batch's range."""
+    return Resolution(
+        signature=row["signature"],
+        verdict=Verdict(row["verdict"]),
+        reason=row["reason"],
+        operator=row["operator"],
+        peer=row["peer"],
+        evidence=row["evidence"],
+        created_at=row["created_at"],
+        first_transfer=row["first_transfer"],
+        transfer_count=row["transfer_count"],
+    )
 
 
 def distribution_from_row(
@@ -137,9 +156,10 @@ def distribution_from_row(
     landed: Row | None,
     unlock: Mapping[UUID, Sequence[UUID]],
     skips: Sequence[Row],
+    resolutions: Sequence[Row],
 ) -> Distribution:
     """Makes a Distribution of a row of distributions and what other tables have of it."""
-    receipts, fees_paid_lamports = receipts_from_row(landed)
+    receipts, fees_paid_lamports, paid = receipts_from_row(landed)
     return Distribution(
         id=row["id"],
         state=DistributionState(row["state"]),
@@ -175,6 +195,8 @@ def distribution_from_row(
         tally=tally,
         receipts=receipts,
         fees_paid_lamports=fees_paid_lamports,
+        paid=paid,
+        pace=SigningPace(row["signing_pace"], row["signing_resumes_at"]),
         last_error=row["last_error"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
@@ -183,6 +205,11 @@ def distribution_from_row(
             Skip(skip["address"], skip["reason"])
             for skip in skips
             if skip["distribution_id"] == row["id"]
+        ],
+        resolutions=[
+            resolution_from_row(found)
+            for found in resolutions
+            if found["distribution_id"] == row["id"]
         ],
     )
 

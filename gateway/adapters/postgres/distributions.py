@@ -5,6 +5,8 @@ from typing import Final
 from uuid import UUID
 
 from gateway.adapters.postgres.connection import Connection, Row
+from gateway.adapters.postgres.distribution_notes import DistributionNotes
+from gateway.adapters.postgres.distribution_resolutions import DistributionResolutions
 from gateway.adapters.postgres.distribution_rows import (
     BATCH_COLUMNS,
     TRANSFER_COLUMNS,
@@ -34,7 +36,10 @@ GROUP BY distribution_id, state
 """
 # A transaction that landed was charged, whether it succeeded or not; one that expired was not.
 _LANDED: Final = """
-SELECT a.distribution_id, sum(b.fee_lamports) AS fees,
+SELECT a.distribution_id, sum(b.fee_lamports) AS fees, count(*) AS transactions,
+       sum(CASE WHEN a.receipt IN ('pending', 'unavailable') THEN b.fee_lamports
+                ELSE a.fee_lamports END) AS fees_charged,
+       sum(a.rent_lamports) AS rent, sum(a.refund_lamports) AS refunds,
        count(*) FILTER (WHERE a.state = 'finalized' AND a.receipt = 'pending') AS pending,
        count(*) FILTER (WHERE a.receipt = 'matched') AS matched,
        count(*) FILTER (WHERE a.receipt LIKE 'differs%') AS differing,
@@ -72,6 +77,14 @@ LEFT JOIN LATERAL (
 ) AS a ON true
 WHERE t.distribution_id = $1 AND t.position >= $2 ORDER BY t.position LIMIT $3
 """
+_RESOLUTIONS: Final = """
+SELECT r.*, a.distribution_id, b.first_transfer, b.transfer_count
+FROM attempt_resolutions r
+JOIN attempts a ON a.signature = r.signature
+JOIN distribution_batches b
+  ON b.distribution_id = a.distribution_id AND b.position = a.batch_position
+WHERE a.distribution_id = ANY($1::uuid[]) ORDER BY r.created_at, b.position
+"""
 _UNSETTLED: Final = """
 SELECT d.id FROM distributions d
 WHERE EXISTS (SELECT FROM attempts a WHERE a.distribution_id = d.id
@@ -90,7 +103,7 @@ ORDER BY d.ordinal
 _LIST_QUERY: Final = "distributions"
 
 
-class PostgresDistributions(DistributionWork):
+class PostgresDistributions(DistributionWork, DistributionNotes, DistributionResolutions):
     """gateway.domain.distribution_ports.Distributions on a connection."""
 
     def __init__(self, connection: Connection) -> None:
@@ -204,15 +217,6 @@ class PostgresDistributions(DistributionWork):
         if state in {DistributionState.CANCELLING, DistributionState.CANCELLED}:
             await self._give_up_planned(distribution_id)
 
-    async def note_error(self, distribution_id: UUID, error: str) -> None:
-        """Stores what went wrong last, in words; "" clears it."""
-        await self._connection.execute(
-            "UPDATE distributions SET last_error = $2, updated_at = now() "
-            "WHERE id = $1 AND last_error <> $2",
-            distribution_id,
-            error,
-        )
-
     async def settle(self, distribution_id: UUID) -> DistributionState | None:
         """Moves a distribution with nothing left to happen to its last state, and returns that.
 
@@ -258,8 +262,11 @@ class PostgresDistributions(DistributionWork):
             "ORDER BY ordinal",
             ids,
         )
+        resolved = await self._connection.fetch(_RESOLUTIONS, ids)
         return [
-            distribution_from_row(row, tallies[row["id"]], landed.get(row["id"]), unlock, skips)
+            distribution_from_row(
+                row, tallies[row["id"]], landed.get(row["id"]), unlock, skips, resolved
+            )
             for row in rows
         ]
 

@@ -9,7 +9,7 @@ proves nothing.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
@@ -63,7 +63,11 @@ async def read_lapsed(
     heard = [answer for answer in answers if isinstance(answer, _Testimony)]
     if not heard:
         raise next(answer for answer in answers if isinstance(answer, RpcError))
-    return [_weigh(heard, place, providers_min) for place in range(len(items))]
+    silent = len(answers) - len(heard)
+    return [
+        replace(_weigh(heard, place, providers_min), silent_count=silent)
+        for place in range(len(items))
+    ]
 
 
 async def _ask(provider: Provider, items: Sequence[LapsedTransaction]) -> _Testimony | RpcError:

@@ -6,6 +6,7 @@ import sys
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from solward_client import distributions as plans
+from solward_client.cli import resolutions
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context
 from solward_client.cli.inputs import UsageError, lamports, read_lines
@@ -59,6 +60,7 @@ def add(root: Group) -> None:
     cancel = group.command("cancel", _cancel, "give up for good what is not signed")
     for command in (execute, watch, get, transfers, pause, cancel):
         command.add_argument("distribution", metavar="DISTRIBUTION", help="its UUID")
+    resolutions.add(group)
     _add_consolidate(root)
     _add_reclaim(root)
 

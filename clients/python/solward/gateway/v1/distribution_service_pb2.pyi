@@ -149,6 +149,8 @@ class Distribution(_message.Message):
     SKIPPED_FIELD_NUMBER: _builtins.int
     RECONCILIATION_FIELD_NUMBER: _builtins.int
     TRANSACTION_VERSION_FIELD_NUMBER: _builtins.int
+    RESOLUTIONS_FIELD_NUMBER: _builtins.int
+    PAID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its UUID."""
     state: Global___Distribution.State.ValueType
@@ -217,6 +219,14 @@ class Distribution(_message.Message):
     def reconciliation(self) -> Global___Reconciliation:
         """How the chain's own record of the transactions agrees with the plan."""
 
+    @_builtins.property
+    def resolutions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Resolution]:
+        """What operators declared about its UNKNOWN transactions, oldest first. Kept for ever."""
+
+    @_builtins.property
+    def paid(self) -> Global___PaidCost:
+        """What it has really cost so far; to be compared with the estimate."""
+
     def __init__(
         self,
         *,
@@ -244,14 +254,139 @@ class Distribution(_message.Message):
         skipped: _abc.Iterable[Global___SkippedAccount] | None = ...,
         reconciliation: Global___Reconciliation | None = ...,
         transaction_version: _builtins.str = ...,
+        resolutions: _abc.Iterable[Global___Resolution] | None = ...,
+        paid: Global___PaidCost | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "create_time", b"create_time", "estimate", b"estimate", "reconciliation", b"reconciliation", "split", b"split", "transfer_counts", b"transfer_counts", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "create_time", b"create_time", "estimate", b"estimate", "paid", b"paid", "reconciliation", b"reconciliation", "split", b"split", "transfer_counts", b"transfer_counts", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "create_time", b"create_time", "destination_address", b"destination_address", "estimate", b"estimate", "etag", b"etag", "fees_paid_lamports", b"fees_paid_lamports", "finalized_amount", b"finalized_amount", "finalized_lamports", b"finalized_lamports", "id", b"id", "kind", b"kind", "last_error", b"last_error", "reconciliation", b"reconciliation", "skipped", b"skipped", "source_wallet_id", b"source_wallet_id", "split", b"split", "state", b"state", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transaction_count", b"transaction_count", "transaction_version", b"transaction_version", "transfer_count", b"transfer_count", "transfer_counts", b"transfer_counts", "unlock_wallet_ids", b"unlock_wallet_ids", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "create_time", b"create_time", "destination_address", b"destination_address", "estimate", b"estimate", "etag", b"etag", "fees_paid_lamports", b"fees_paid_lamports", "finalized_amount", b"finalized_amount", "finalized_lamports", b"finalized_lamports", "id", b"id", "kind", b"kind", "last_error", b"last_error", "paid", b"paid", "reconciliation", b"reconciliation", "resolutions", b"resolutions", "skipped", b"skipped", "source_wallet_id", b"source_wallet_id", "split", b"split", "state", b"state", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transaction_count", b"transaction_count", "transaction_version", b"transaction_version", "transfer_count", b"transfer_count", "transfer_counts", b"transfer_counts", "unlock_wallet_ids", b"unlock_wallet_ids", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Distribution: _TypeAlias = Distribution  # noqa: Y015
+
+@_typing.final
+class PaidCost(_message.Message):
+    """Is what a distribution has cost so far, by the chain's own record of its transactions. It is
+    complete once the distribution has ended and no receipt is pending.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEE_LAMPORTS_FIELD_NUMBER: _builtins.int
+    RENT_LAMPORTS_FIELD_NUMBER: _builtins.int
+    REFUND_LAMPORTS_FIELD_NUMBER: _builtins.int
+    TRANSACTION_COUNT_FIELD_NUMBER: _builtins.int
+    fee_lamports: _builtins.int
+    """Fees of all transactions that landed, also of those that failed."""
+    rent_lamports: _builtins.int
+    """Rent paid for accounts that its transactions made."""
+    refund_lamports: _builtins.int
+    """Rent that came back from accounts that its transactions closed or relieved."""
+    transaction_count: _builtins.int
+    """Transactions that landed, also those that failed."""
+    def __init__(
+        self,
+        *,
+        fee_lamports: _builtins.int = ...,
+        rent_lamports: _builtins.int = ...,
+        refund_lamports: _builtins.int = ...,
+        transaction_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fee_lamports", b"fee_lamports", "refund_lamports", b"refund_lamports", "rent_lamports", b"rent_lamports", "transaction_count", b"transaction_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PaidCost: _TypeAlias = PaidCost  # noqa: Y015
+
+@_typing.final
+class Resolution(_message.Message):
+    """Is what an operator declared about an UNKNOWN transaction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Verdict:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Resolution._Verdict.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        VERDICT_UNSPECIFIED: Resolution._Verdict.ValueType  # 0
+        """Not given; never returned."""
+        VERDICT_PAY_AGAIN: Resolution._Verdict.ValueType  # 1
+        """It did not land: its transfers are planned again and may be paid by another transaction."""
+        VERDICT_GIVE_UP: Resolution._Verdict.ValueType  # 2
+        """It did not land: its transfers are given up, FAILED and not paid."""
+        VERDICT_LANDED: Resolution._Verdict.ValueType  # 3
+        """It landed. That is no declaration: the chain must prove it by a finalized status, which then
+        decides, and no resolution is stored.
+        """
+
+    class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
+        """What is declared."""
+
+    VERDICT_UNSPECIFIED: Resolution.Verdict.ValueType  # 0
+    """Not given; never returned."""
+    VERDICT_PAY_AGAIN: Resolution.Verdict.ValueType  # 1
+    """It did not land: its transfers are planned again and may be paid by another transaction."""
+    VERDICT_GIVE_UP: Resolution.Verdict.ValueType  # 2
+    """It did not land: its transfers are given up, FAILED and not paid."""
+    VERDICT_LANDED: Resolution.Verdict.ValueType  # 3
+    """It landed. That is no declaration: the chain must prove it by a finalized status, which then
+    decides, and no resolution is stored.
+    """
+
+    TRANSACTION_SIGNATURE_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    FIRST_POSITION_FIELD_NUMBER: _builtins.int
+    TRANSFER_COUNT_FIELD_NUMBER: _builtins.int
+    transaction_signature: _builtins.str
+    """The transaction's signature, base58."""
+    verdict: Global___Resolution.Verdict.ValueType
+    """What was declared."""
+    reason: _builtins.str
+    """Why, in the operator's words."""
+    operator: _builtins.str
+    """Who, by their own word."""
+    peer: _builtins.str
+    """Where the call came from, as the gateway saw it."""
+    evidence: _builtins.str
+    """What the providers answered when the gateway asked them."""
+    first_position: _builtins.int
+    """The position of the first of its transfers."""
+    transfer_count: _builtins.int
+    """How many transfers it would have carried out."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        transaction_signature: _builtins.str = ...,
+        verdict: Global___Resolution.Verdict.ValueType = ...,
+        reason: _builtins.str = ...,
+        operator: _builtins.str = ...,
+        peer: _builtins.str = ...,
+        evidence: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        first_position: _builtins.int = ...,
+        transfer_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "evidence", b"evidence", "first_position", b"first_position", "operator", b"operator", "peer", b"peer", "reason", b"reason", "transaction_signature", b"transaction_signature", "transfer_count", b"transfer_count", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Resolution: _TypeAlias = Resolution  # noqa: Y015
 
 @_typing.final
 class Asset(_message.Message):
@@ -1115,6 +1250,7 @@ class WatchDistributionResponse(_message.Message):
     REMAINING_DURATION_FIELD_NUMBER: _builtins.int
     LAST_ERROR_FIELD_NUMBER: _builtins.int
     FINALIZED_AMOUNT_FIELD_NUMBER: _builtins.int
+    SIGNING_WAIT_DURATION_FIELD_NUMBER: _builtins.int
     state: Global___Distribution.State.ValueType
     """Where it is."""
     finalized_lamports: _builtins.int
@@ -1133,6 +1269,12 @@ class WatchDistributionResponse(_message.Message):
     def remaining_duration(self) -> _duration_pb2.Duration:
         """How long the rest should take; absent if not known."""
 
+    @_builtins.property
+    def signing_wait_duration(self) -> _duration_pb2.Duration:
+        """How long the signer, whose policy limits signatures, has asked to wait before the next; absent
+        if it does not make it wait. remaining_duration reckons with it.
+        """
+
     def __init__(
         self,
         *,
@@ -1143,10 +1285,11 @@ class WatchDistributionResponse(_message.Message):
         remaining_duration: _duration_pb2.Duration | None = ...,
         last_error: _builtins.str = ...,
         finalized_amount: _builtins.int = ...,
+        signing_wait_duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["remaining_duration", b"remaining_duration", "transfer_counts", b"transfer_counts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["remaining_duration", b"remaining_duration", "signing_wait_duration", b"signing_wait_duration", "transfer_counts", b"transfer_counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["finalized_amount", b"finalized_amount", "finalized_lamports", b"finalized_lamports", "last_error", b"last_error", "remaining_duration", b"remaining_duration", "state", b"state", "transfer_counts", b"transfer_counts", "transfers_per_kilosecond", b"transfers_per_kilosecond"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finalized_amount", b"finalized_amount", "finalized_lamports", b"finalized_lamports", "last_error", b"last_error", "remaining_duration", b"remaining_duration", "signing_wait_duration", b"signing_wait_duration", "state", b"state", "transfer_counts", b"transfer_counts", "transfers_per_kilosecond", b"transfers_per_kilosecond"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1508,3 +1651,73 @@ class CancelDistributionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelDistributionResponse: _TypeAlias = CancelDistributionResponse  # noqa: Y015
+
+@_typing.final
+class ResolveUnknownRequest(_message.Message):
+    """Asks to declare what became of an UNKNOWN transaction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISTRIBUTION_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    TRANSACTION_SIGNATURE_FIELD_NUMBER: _builtins.int
+    TRANSACTION_SIGNATURE_AGAIN_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    distribution_id: _builtins.str
+    """The distribution's UUID."""
+    etag: _builtins.str
+    """Its etag."""
+    transaction_signature: _builtins.str
+    """The signature of the transaction, base58, as ListTransfers shows it."""
+    transaction_signature_again: _builtins.str
+    """The same signature once more, so that nothing does this by accident."""
+    verdict: Global___Resolution.Verdict.ValueType
+    """What became of it."""
+    reason: _builtins.str
+    """Why, 10 to 1,000 characters: what was looked up where. Kept for ever."""
+    operator: _builtins.str
+    """Who declares it, 1 to 200 characters. Kept for ever."""
+    def __init__(
+        self,
+        *,
+        distribution_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        transaction_signature: _builtins.str = ...,
+        transaction_signature_again: _builtins.str = ...,
+        verdict: Global___Resolution.Verdict.ValueType = ...,
+        reason: _builtins.str = ...,
+        operator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distribution_id", b"distribution_id", "etag", b"etag", "operator", b"operator", "reason", b"reason", "transaction_signature", b"transaction_signature", "transaction_signature_again", b"transaction_signature_again", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveUnknownRequest: _TypeAlias = ResolveUnknownRequest  # noqa: Y015
+
+@_typing.final
+class ResolveUnknownResponse(_message.Message):
+    """Holds the distribution after that."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISTRIBUTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def distribution(self) -> Global___Distribution:
+        """The distribution."""
+
+    def __init__(
+        self,
+        *,
+        distribution: Global___Distribution | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["distribution", b"distribution"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distribution", b"distribution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveUnknownResponse: _TypeAlias = ResolveUnknownResponse  # noqa: Y015

@@ -91,6 +91,11 @@ class DistributionServiceStub:
                 request_serializer=solward_dot_gateway_dot_v1_dot_distribution__service__pb2.CancelDistributionRequest.SerializeToString,
                 response_deserializer=solward_dot_gateway_dot_v1_dot_distribution__service__pb2.CancelDistributionResponse.FromString,
                 _registered_method=True)
+        self.ResolveUnknown = channel.unary_unary(
+                '/solward.gateway.v1.DistributionService/ResolveUnknown',
+                request_serializer=solward_dot_gateway_dot_v1_dot_distribution__service__pb2.ResolveUnknownRequest.SerializeToString,
+                response_deserializer=solward_dot_gateway_dot_v1_dot_distribution__service__pb2.ResolveUnknownResponse.FromString,
+                _registered_method=True)
 
 
 class DistributionServiceServicer:
@@ -175,6 +180,15 @@ class DistributionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResolveUnknown(self, request, context):
+        """Declares what became of one UNKNOWN transaction. Whoever declares wrongly that it did not land
+        pays its transfers twice. The gateway asks every provider itself and refuses unless all answer,
+        none knows the signature and its last valid block is long past.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DistributionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -232,6 +246,11 @@ def add_DistributionServiceServicer_to_server(servicer, server):
                     servicer.CancelDistribution,
                     request_deserializer=solward_dot_gateway_dot_v1_dot_distribution__service__pb2.CancelDistributionRequest.FromString,
                     response_serializer=solward_dot_gateway_dot_v1_dot_distribution__service__pb2.CancelDistributionResponse.SerializeToString,
+            ),
+            'ResolveUnknown': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveUnknown,
+                    request_deserializer=solward_dot_gateway_dot_v1_dot_distribution__service__pb2.ResolveUnknownRequest.FromString,
+                    response_serializer=solward_dot_gateway_dot_v1_dot_distribution__service__pb2.ResolveUnknownResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -533,6 +552,33 @@ class DistributionService:
             '/solward.gateway.v1.DistributionService/CancelDistribution',
             solward_dot_gateway_dot_v1_dot_distribution__service__pb2.CancelDistributionRequest.SerializeToString,
             solward_dot_gateway_dot_v1_dot_distribution__service__pb2.CancelDistributionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveUnknown(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.gateway.v1.DistributionService/ResolveUnknown',
+            solward_dot_gateway_dot_v1_dot_distribution__service__pb2.ResolveUnknownRequest.SerializeToString,
+            solward_dot_gateway_dot_v1_dot_distribution__service__pb2.ResolveUnknownResponse.FromString,
             options,
             channel_credentials,
             insecure,

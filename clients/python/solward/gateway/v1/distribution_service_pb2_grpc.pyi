@@ -57,6 +57,11 @@ class DistributionServiceStub:
     """Lets what is signed finish and starts nothing new."""
     CancelDistribution: _grpc.UnaryUnaryMultiCallable[_distribution_service_pb2.CancelDistributionRequest, _distribution_service_pb2.CancelDistributionResponse]
     """Lets what is signed finish and gives up the rest for good."""
+    ResolveUnknown: _grpc.UnaryUnaryMultiCallable[_distribution_service_pb2.ResolveUnknownRequest, _distribution_service_pb2.ResolveUnknownResponse]
+    """Declares what became of one UNKNOWN transaction. Whoever declares wrongly that it did not land
+    pays its transfers twice. The gateway asks every provider itself and refuses unless all answer,
+    none knows the signature and its last valid block is long past.
+    """
 
 @_typing.type_check_only
 class DistributionServiceAsyncStub(DistributionServiceStub):
@@ -87,6 +92,11 @@ class DistributionServiceAsyncStub(DistributionServiceStub):
     """Lets what is signed finish and starts nothing new."""
     CancelDistribution: _aio.UnaryUnaryMultiCallable[_distribution_service_pb2.CancelDistributionRequest, _distribution_service_pb2.CancelDistributionResponse]  # type: ignore[assignment]
     """Lets what is signed finish and gives up the rest for good."""
+    ResolveUnknown: _aio.UnaryUnaryMultiCallable[_distribution_service_pb2.ResolveUnknownRequest, _distribution_service_pb2.ResolveUnknownResponse]  # type: ignore[assignment]
+    """Declares what became of one UNKNOWN transaction. Whoever declares wrongly that it did not land
+    pays its transfers twice. The gateway asks every provider itself and refuses unless all answer,
+    none knows the signature and its last valid block is long past.
+    """
 
 class DistributionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Plans, executes and watches payouts. A distribution is planned and frozen, approved by its etag,
@@ -180,5 +190,16 @@ class DistributionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_distribution_service_pb2.CancelDistributionResponse, _abc.Awaitable[_distribution_service_pb2.CancelDistributionResponse]]:
         """Lets what is signed finish and gives up the rest for good."""
+
+    @_abc_1.abstractmethod
+    def ResolveUnknown(
+        self,
+        request: _distribution_service_pb2.ResolveUnknownRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_distribution_service_pb2.ResolveUnknownResponse, _abc.Awaitable[_distribution_service_pb2.ResolveUnknownResponse]]:
+        """Declares what became of one UNKNOWN transaction. Whoever declares wrongly that it did not land
+        pays its transfers twice. The gateway asks every provider itself and refuses unless all answer,
+        none knows the signature and its last valid block is long past.
+        """
 
 def add_DistributionServiceServicer_to_server(servicer: DistributionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
