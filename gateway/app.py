@@ -15,7 +15,10 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from gateway.adapters.associated_tokens import associated_token_address
+from gateway.adapters.associated_tokens import (
+    associated_token_address,
+    metaplex_metadata_address,
+)
 from gateway.adapters.postgres import Database, PoolConfig, check_applied
 from gateway.adapters.postgres.audit import PostgresAuditMirror
 from gateway.adapters.postgres.usage import PostgresUsage
@@ -43,8 +46,10 @@ from gateway.workflows.distribution_resolutions import ResolutionWorkflows
 from gateway.workflows.distribution_watch import watch
 from gateway.workflows.history import HistoryWorkflows
 from gateway.workflows.masters import MasterWorkflows
+from gateway.workflows.selections import Selections
 from gateway.workflows.sessions import SessionWorkflows
 from gateway.workflows.signing import SigningWorkflows
+from gateway.workflows.token_reads import TokenReads
 from gateway.workflows.tokens import TokenWorkflows
 from gateway.workflows.usage import UsageLog
 from gateway.workflows.wallets import WalletWorkflows
@@ -140,9 +145,10 @@ def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) ->
         signer,
     )
     balances = BalanceService(
+        Selections(store, signer),
         BalanceWorkflows(store, chain),
-        TokenWorkflows(store, chain, associated_token_address),
-        HistoryWorkflows(store, chain),
+        TokenWorkflows(store, chain, associated_token_address, metaplex_metadata_address),
+        HistoryWorkflows(store, chain, TokenReads(chain, associated_token_address)),
         clock,
     )
     compiler = SoldersTransactions()

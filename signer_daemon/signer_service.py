@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import grpc
 
-from signer_daemon import checks, unlocking
+from signer_daemon import checks, grouping, unlocking
 from signer_daemon.custody import Custody
 from signer_daemon.errors import Refusal
 from signer_daemon.forecast import Forecast
@@ -115,6 +115,12 @@ class SignerService(SignerServiceServicer):
     ) -> pb.CheckPolicyResponse:
         """Say what the policy would answer."""
         return Forecast(self._pipeline.admission).check(request)
+
+    def ResolvePolicyGroups(
+        self, request: pb.ResolvePolicyGroupsRequest, context: grpc.ServicerContext
+    ) -> pb.ResolvePolicyGroupsResponse:
+        """Say which group each wallet falls into."""
+        return grouping.resolve(request, self._pipeline.admission.policy, self._custody.keyring)
 
     def StreamAuditRecords(
         self, request: pb.StreamAuditRecordsRequest, context: grpc.ServicerContext

@@ -165,6 +165,16 @@ class Chain(Protocol):
         """Reads all of an owner's accounts of one token program, undecoded."""
         ...
 
+    async def get_token_accounts_of_mint(
+        self,
+        owner: str,
+        mint: str,
+        commitment: Commitment = "confirmed",
+        min_context_slot: int = 0,
+    ) -> TokenAccountsReading:
+        """Reads all of an owner's accounts of one mint, undecoded."""
+        ...
+
     async def get_signatures(
         self, address: str, limit: int, *, before: str = "", until: str = ""
     ) -> list[SignatureRecord]:

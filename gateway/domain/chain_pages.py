@@ -9,7 +9,7 @@ from gateway.domain.errors import InvalidArgumentError
 
 _VERSION: Final = b"\x02"
 _DIGEST_BYTES: Final = 8
-_TOKEN_CHARACTERS_MAX: Final = 200
+TOKEN_CHARACTERS_MAX: Final = 200
 
 
 def encode_after(after: str, query: str) -> str:
@@ -18,7 +18,7 @@ def encode_after(after: str, query: str) -> str:
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
-def decode_after(token: str, query: str) -> str:
+def decode_after(token: str, query: str, characters_max: int = TOKEN_CHARACTERS_MAX) -> str:
     """Returns what the page comes after, "" for the first; raises InvalidArgumentError.
 
     A token is neither secret nor permission: one made by hand only begins somewhere else. What it
@@ -27,7 +27,7 @@ def decode_after(token: str, query: str) -> str:
     if not token:
         return ""
     try:
-        if len(token) > _TOKEN_CHARACTERS_MAX:
+        if len(token) > characters_max:
             raise ValueError("too long")
         packed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         version, digest = packed[:1], packed[1 : 1 + _DIGEST_BYTES]

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, field
 from typing import Final, Literal, Protocol
 
 from gateway.domain.errors import GatewayError
-from gateway.domain.verdicts import PolicyAnswer, PolicyForecast
+from gateway.domain.verdicts import PolicyAnswer, PolicyForecast, PolicyGroups
 from gateway.domain.wallets import IndexRange, OwnershipProof, SigningWallet
 
 SessionPurpose = Literal["PURPOSE_SIGN", "PURPOSE_VERIFY"]
@@ -239,4 +239,8 @@ class Signer(Protocol):
 
     async def forecast_policy(self, items: Sequence[SignItem]) -> PolicyForecast:
         """Says what the policy would answer to all of the items together."""
+        ...
+
+    async def policy_groups(self, proofs: Sequence[OwnershipProof]) -> PolicyGroups:
+        """Says which policy group each of up to 1,000 wallets falls into."""
         ...

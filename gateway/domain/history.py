@@ -1,6 +1,6 @@
 """A wallet's transactions: what the cluster tells of each, and what it means for the wallet."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -113,12 +113,25 @@ def read_wire(wire: bytes) -> WireAccounts:
     return WireAccounts(encode_base58(signatures[:SIGNATURE_BYTES]), version, keys)
 
 
-def as_seen_by(address: str, record: SignatureRecord, details: TransactionDetails) -> HistoryEntry:
-    """Says what a transaction did to a wallet; raises ValueError if that contradicts the list."""
+def as_seen_by(
+    address: str,
+    record: SignatureRecord,
+    details: TransactionDetails,
+    token_accounts: Collection[str] = (),
+) -> HistoryEntry:
+    """Says what a transaction did to a wallet; raises ValueError if that contradicts the list.
+
+    `token_accounts` are those of the wallet in whose lists the transaction stands, if it need not
+    name the wallet itself.
+    """
     if (details.slot, bool(details.error)) != (record.slot, bool(record.error)):
         raise ValueError("the transaction is not the one that was listed")
-    place = details.keys.index(address)  # ValueError if it is not named
-    change = details.post_balances[place] - details.pre_balances[place]
+    change = 0
+    if address in details.keys:
+        place = details.keys.index(address)
+        change = details.post_balances[place] - details.pre_balances[place]
+    elif not any(account in details.keys for account in token_accounts):
+        raise ValueError("the transaction names neither the wallet nor its token accounts")
     if abs(change) > _I64_MAX:
         raise ValueError("the change is more than any cluster holds")
     return HistoryEntry(
@@ -127,13 +140,21 @@ def as_seen_by(address: str, record: SignatureRecord, details: TransactionDetail
         change_lamports=change,
         fee_lamports=details.fee_lamports,
         paid_fee=details.keys[0] == address,
-        token_moves=list(_token_moves(address, details)),
+        token_moves=list(_token_moves(address, details, token_accounts)),
     )
 
 
-def _token_moves(address: str, details: TransactionDetails) -> Iterator[TokenMove]:
-    before = {item.account_index: item for item in details.pre_tokens if item.owner == address}
-    after = {item.account_index: item for item in details.post_tokens if item.owner == address}
+def _token_moves(
+    address: str, details: TransactionDetails, token_accounts: Collection[str]
+) -> Iterator[TokenMove]:
+    def is_ours(item: TokenReading) -> bool:
+        # Nodes tell no owner for transactions of the first years.
+        return item.owner == address or (
+            not item.owner and details.keys[item.account_index] in token_accounts
+        )
+
+    before = {item.account_index: item for item in details.pre_tokens if is_ours(item)}
+    after = {item.account_index: item for item in details.post_tokens if is_ours(item)}
     for index in sorted(before.keys() | after.keys()):
         one, other = before.get(index), after.get(index)
         known = other or one

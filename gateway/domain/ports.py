@@ -157,6 +157,10 @@ class Wallets(Protocol):
         """Returns proofs by address."""
         ...
 
+    async def list_proofs(self, after: int, limit: int) -> list[tuple[int, OwnershipProof]]:
+        """Returns (place, proof) of up to `limit` wallets after a place, in order of creation."""
+        ...
+
     async def update(
         self,
         wallet_id: UUID,

@@ -65,3 +65,15 @@ class PolicyForecast:
                 cap.counted_by,
             )
         return PolicyForecast([*self.verdicts, *other.verdicts], list(totals.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyGroups:
+    """The groups of wallets, in the order of their proofs: "" for none, or a tag not accepted.
+
+    `names` are all groups of the policy, and `digest` says which policy it was.
+    """
+
+    groups: Sequence[str]
+    names: Sequence[str]
+    digest: str

@@ -1,27 +1,35 @@
-"""A wallet's token accounts, as the cluster has them now."""
+"""Token accounts of one wallet and of many, as the cluster has them now."""
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 from uuid import UUID
 
 from gateway.domain.addresses import is_address
-from gateway.domain.chain import Account, Chain
+from gateway.domain.chain import Chain
 from gateway.domain.chain_pages import decode_after, encode_after
-from gateway.domain.errors import ChainUnavailableError, InvalidArgumentError
+from gateway.domain.errors import (
+    ChainUnavailableError,
+    InvalidArgumentError,
+    PreconditionFailedError,
+)
 from gateway.domain.pages import require_page_size
 from gateway.domain.ports import Store
-from gateway.domain.tokens import (
-    TOKEN_PROGRAMS,
-    Mint,
-    TokenDataError,
-    TokenHolding,
-    parse_mint,
-    parse_token_account,
-)
+from gateway.domain.tokens import TokenFilter, TokenHolding, WalletTokens
+from gateway.domain.totals import Totals
+from gateway.workflows.mint_book import Locate, MintBook
+from gateway.workflows.token_reads import ACCOUNTS_PER_CALL, Associate, MintPlace, TokenReads
 
-_ACCOUNTS_PER_CALL = 100
-Associate = Callable[[str, str, str], str]
-"""(owner, token program, mint) to the address of the associated token account."""
+MINTS_MAX: Final = 20
+# Of all streams together: there is other work that needs the endpoint, payments among it.
+_READS_AT_ONCE: Final = 8
+_WALLETS_PER_BATCH: Final = 16
+_BATCHES_AHEAD: Final = 4
+_Batch = list[WalletTokens]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +44,12 @@ class TokenPage:
 class TokenWorkflows:
     """Reads token accounts and decodes them."""
 
-    def __init__(self, store: Store, chain: Chain, associate: Associate) -> None:
+    def __init__(self, store: Store, chain: Chain, associate: Associate, locate: Locate) -> None:
         self._store = store
         self._chain = chain
-        self._associate = associate
+        self._reads = TokenReads(chain, associate)
+        self._book = partial(MintBook, chain, locate)
+        self._at_once = asyncio.Semaphore(_READS_AT_ONCE)
 
     async def list_page(self, wallet_id: UUID, page_size: int, page_token: str) -> TokenPage:
         """Returns a page of a wallet's token accounts.
@@ -54,66 +64,107 @@ class TokenWorkflows:
             raise InvalidArgumentError("page_token is malformed", field="page_token")
         async with self._store.read() as unit:
             owner = (await unit.wallets.get(wallet_id)).address
-        accounts: dict[str, Account] = {}
-        slot = 0
-        for program in TOKEN_PROGRAMS:
-            # The second answer may not be older than the first.
-            reading = await self._chain.get_token_accounts(owner, program, min_context_slot=slot)
-            slot = slot or reading.context_slot
-            accounts |= reading.accounts
-        rest = sorted(address for address in accounts if address > after)
-        shown = {address: accounts[address] for address in rest[:limit]}
-        token = encode_after(rest[limit - 1], query) if len(rest) > limit else ""
-        holdings = [self._decode(owner, *item) for item in shown.items()]
-        return TokenPage(await self._with_mints(holdings, slot), token, slot)
+        found = await self._reads.of_wallet(owner)
+        rest = [item for item in found.holdings if item.address > after]
+        token = encode_after(rest[limit - 1].address, query) if len(rest) > limit else ""
+        holdings = await self._book().complete(rest[:limit], found.context_slot)
+        return TokenPage(holdings, token, found.context_slot)
 
-    def _decode(self, owner: str, address: str, account: Account) -> TokenHolding:
-        bare = TokenHolding(address, account.owner, account.lamports)
-        try:
-            decoded = parse_token_account(account.data, account.owner)
-        except TokenDataError:
-            return replace(bare, error_reason="MALFORMED_ACCOUNT")
-        if decoded.owner != owner:
-            return replace(bare, error_reason="FOREIGN_OWNER")
-        associated = self._associate(owner, account.owner, decoded.mint)
-        return replace(bare, account=decoded, is_associated=address == associated)
+    async def stream(
+        self, addresses: Sequence[str], token_filter: TokenFilter
+    ) -> AsyncGenerator[_Batch, None]:
+        """Yields the wallets in order, some at a time, each with its accounts or an error.
 
-    async def _with_mints(self, holdings: Sequence[TokenHolding], slot: int) -> list[TokenHolding]:
-        """Adds each holding's mint, read no earlier than its account, or why it has none."""
-        wanted = sorted({item.account.mint for item in holdings if item.account})
-        mints: dict[str, Account | str | None] = {}
-        for start in range(0, len(wanted), _ACCOUNTS_PER_CALL):
-            mints |= await self._read_mints(wanted[start : start + _ACCOUNTS_PER_CALL], slot)
-        return [_with_mint(item, mints) for item in holdings]
+        Reads at most 64 wallets (of associated accounts 400) ahead of its reader. Mints are read
+        once. Raises PreconditionFailedError and ChainUnavailableError for a mint of the filter, at
+        the beginning; a wallet's failure is its own.
+        """
+        book = self._book()
+        read: Callable[[Sequence[str]], Awaitable[_Batch]]
+        if token_filter.associated_only:
+            mints = await _places(book, token_filter.mints)
+            read, size = partial(self._associated, mints), ACCOUNTS_PER_CALL // len(mints)
+        else:
+            read, size = partial(self._of_wallets, token_filter.mints), _WALLETS_PER_BATCH
+        async with aclosing(_ahead(addresses, size, read)) as batches:
+            async for batch in batches:
+                yield await _completed(book, batch)
 
-    async def _read_mints(
-        self, addresses: Sequence[str], slot: int
-    ) -> Mapping[str, Account | str | None]:
-        try:
-            reading = await self._chain.get_accounts(addresses, min_context_slot=slot)
-        except ChainUnavailableError as error:
-            return dict.fromkeys(addresses, error.reason)
-        return dict(zip(addresses, reading.accounts, strict=True))
+    async def total(self, addresses: Sequence[str], token_filter: TokenFilter) -> Totals:
+        """Returns what wallets hold together, each counted once.
+
+        Raises as `stream` does, and PreconditionFailedError if they hold too many mints.
+        """
+        unique = list(dict.fromkeys(addresses))
+        totals = Totals(len(unique))
+        async with aclosing(self.stream(unique, token_filter)) as batches:
+            totals.add_balances(await self._chain.get_balances(unique))
+            async for batch in batches:
+                for wallet in batch:
+                    totals.add_tokens(wallet)
+        return totals
+
+    async def _of_wallets(self, mints: Sequence[str], owners: Sequence[str]) -> _Batch:
+        async def read(owner: str) -> WalletTokens:
+            async with self._at_once:
+                try:
+                    return await self._reads.of_wallet(owner, mints)
+                except ChainUnavailableError as error:
+                    return WalletTokens(owner, error_reason=error.reason)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(read(owner)) for owner in owners]
+        return [task.result() for task in tasks]
+
+    async def _associated(self, mints: Sequence[MintPlace], owners: Sequence[str]) -> _Batch:
+        unique = list(dict.fromkeys(owners))
+        async with self._at_once:
+            try:
+                found = await self._reads.associated(unique, mints)
+            except ChainUnavailableError as error:
+                found = [WalletTokens(owner, error_reason=error.reason) for owner in unique]
+        by_owner = {wallet.address: wallet for wallet in found}
+        return [by_owner[owner] for owner in owners]
 
 
-def _with_mint(holding: TokenHolding, mints: Mapping[str, Account | str | None]) -> TokenHolding:
-    if holding.account is None:
-        return holding
-    match mints[holding.account.mint]:
-        case None:
-            return replace(holding, error_reason="MINT_NOT_FOUND")
-        case str(reason):
-            return replace(holding, error_reason=reason)
-        case Account() as found:
-            mint = _parse_mint(found, holding.program)
-            return replace(holding, mint=mint, error_reason="" if mint else "MALFORMED_MINT")
-
-
-def _parse_mint(found: Account, program: str) -> Mint | None:
-    """Returns the mint, None if it is not one of this program."""
-    if found.owner != program:
-        return None
+async def _ahead(
+    addresses: Sequence[str], size: int, read: Callable[[Sequence[str]], Awaitable[_Batch]]
+) -> AsyncGenerator[_Batch, None]:
+    """Yields what `read` makes of each `size` addresses, in order, a few under way at any time."""
+    starts = iter(range(0, len(addresses), size))
+    window: deque[asyncio.Task[_Batch]] = deque()
     try:
-        return parse_mint(found.data, program)
-    except TokenDataError:
-        return None
+        while True:
+            while len(window) < _BATCHES_AHEAD and (start := next(starts, None)) is not None:
+                part = addresses[start : start + size]
+                window.append(asyncio.ensure_future(read(part)))
+            if not window:
+                return
+            batch = await window[0]
+            window.popleft()
+            yield batch
+    finally:
+        for task in window:
+            task.cancel()
+        await asyncio.gather(*window, return_exceptions=True)
+
+
+async def _places(book: MintBook, mints: Sequence[str]) -> list[MintPlace]:
+    """Returns the programs of mints; raises if one is none or could not be read."""
+    readings = await book.read(mints, 0)
+    for at, mint in enumerate(mints):
+        reason = readings[mint].error_reason
+        if reason == ChainUnavailableError.default_reason:
+            raise ChainUnavailableError("the RPC node did not give the mints")
+        if reason:
+            raise PreconditionFailedError(f"not a mint ({reason})", field=f"filter.mints[{at}]")
+    return [MintPlace(mint, readings[mint].program) for mint in mints]
+
+
+async def _completed(book: MintBook, batch: _Batch) -> _Batch:
+    """Adds the mints of all wallets of a batch at once."""
+    slot = max((wallet.context_slot for wallet in batch), default=0)
+    holdings = iter(
+        await book.complete([item for wallet in batch for item in wallet.holdings], slot)
+    )
+    return [replace(wallet, holdings=[next(holdings) for _ in wallet.holdings]) for wallet in batch]

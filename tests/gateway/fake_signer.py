@@ -23,6 +23,7 @@ from solward.signer.v1 import errors_pb2, records_pb2
 from solward.signer.v1 import signer_service_pb2 as pb
 from solward.signer.v1 import signer_service_pb2_grpc as pb_grpc
 from solward_client.sealing import Purpose, binding
+from tests.gateway.fake_groups import FakeGroups
 
 CHUNK = 1_000
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -33,10 +34,11 @@ def address_of(fingerprint: str, index: int) -> str:
     return str(Pubkey.from_bytes(hashlib.sha256(f"{fingerprint}/{index}".encode()).digest()))
 
 
-class FakeSigner(pb_grpc.SignerServiceServicer):
+class FakeSigner(FakeGroups, pb_grpc.SignerServiceServicer):
     """SignerService from memory."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.box_key = PrivateKey.generate()
         self.boot_id = b"1" * 16
         self.passwords: dict[str, bytes] = {}

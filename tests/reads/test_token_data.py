@@ -11,14 +11,9 @@ from solders.token.state import TokenAccount as SoldersAccount
 from solders.token.state import TokenAccountState
 
 from gateway.domain.amounts import U64_MAX
-from gateway.domain.tokens import (
-    TOKEN_2022_PROGRAM,
-    TOKEN_PROGRAM,
-    TOKEN_PROGRAMS,
-    TokenDataError,
-    parse_mint,
-    parse_token_account,
-)
+from gateway.domain.token_layout import TokenDataError
+from gateway.domain.token_programs import TOKEN, TOKEN_2022
+from gateway.domain.tokens import TOKEN_PROGRAMS, parse_mint, parse_token_account
 
 u64s = st.integers(0, U64_MAX)
 keys = st.binary(min_size=32, max_size=32).map(Pubkey)
@@ -78,9 +73,9 @@ def test_extensions_are_found_behind_others(withheld: int, symbol: str) -> None:
     """Withheld fees and a symbol are read whatever stands before; the symbol is made printable."""
     others = extension(7, b"") + extension(999, b"future")
     data = ACCOUNT + b"\2" + others + extension(2, struct.pack("<Q", withheld))
-    assert withheld == parse_token_account(data, TOKEN_2022_PROGRAM).withheld_amount
+    assert withheld == parse_token_account(data, TOKEN_2022).withheld_amount
     mint = MINT.ljust(165, b"\0") + b"\1" + others + metadata(symbol.encode()) + bytes(3)
-    found = parse_mint(mint, TOKEN_2022_PROGRAM).symbol
+    found = parse_mint(mint, TOKEN_2022).symbol
     assert found.isprintable()
     assert len(found) <= 32
     assert symbol[:32] == found or not symbol[:32].isprintable() or symbol != symbol.strip()
@@ -127,14 +122,14 @@ def test_what_is_no_account_is_refused(data: bytes) -> None:
 def test_what_is_no_mint_is_refused(data: bytes) -> None:
     """An account, an uninitialized mint, padding that is not zero, metadata cut short."""
     with pytest.raises(TokenDataError):
-        parse_mint(data, TOKEN_2022_PROGRAM)
+        parse_mint(data, TOKEN_2022)
 
 
 def test_extensions_are_for_token_2022_only() -> None:
     """The first token program has none: a longer account of its is none; others have no tokens."""
     extended = ACCOUNT + b"\2" + extension(7, b"")
-    assert 77 == parse_token_account(extended, TOKEN_2022_PROGRAM).amount
-    for data, program in ((extended, TOKEN_PROGRAM), (ACCOUNT, "1" * 32)):
+    assert 77 == parse_token_account(extended, TOKEN_2022).amount
+    for data, program in ((extended, TOKEN), (ACCOUNT, "1" * 32)):
         with pytest.raises(TokenDataError):
             parse_token_account(data, program)
 
@@ -156,6 +151,6 @@ def test_damaged_extensions_never_change_the_amount(at: int, byte: int, cut: int
     whole[165 + at % (len(whole) - 165)] = byte
     for data in (bytes(whole), bytes(whole[: 165 + cut])):
         try:
-            assert 77 == parse_token_account(data, TOKEN_2022_PROGRAM).amount
+            assert 77 == parse_token_account(data, TOKEN_2022).amount
         except TokenDataError:
             continue

@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 from solward.signer.v1 import admin_service_pb2 as ap
 from solward.signer.v1 import records_pb2 as rp
 from solward.signer.v1 import signer_service_pb2 as pb
-from tests.signer.client import Client, fresh_id, payment, sign_message
+from tests.signer.client import Client, fresh_id, payment, proof_of, sign_message
 from tests.signer.errands import address_of, new_mnemonic
 from tests.signer.exporting import (
     export_mnemonic,
@@ -72,6 +72,7 @@ class House:
             ),
             sign_message(self.token, first, b"a message"),
             pb.CheckPolicyRequest(item=payment(first, second)),
+            pb.ResolvePolicyGroupsRequest(wallets=[proof_of(first)]),
             pb.StreamAuditRecordsRequest(first_sequence=0),
         ]
 

@@ -23,7 +23,13 @@ from tests.signer.process import SignerProcess, signer_process
 from tests.signer.refusals import refusal_of
 
 # Reads that touch no key and change nothing.
-SILENT = {"GetSignerInfo", "GetStatus", "CheckPolicy", "StreamAuditRecords"}
+SILENT = {
+    "GetSignerInfo",
+    "GetStatus",
+    "CheckPolicy",
+    "ResolvePolicyGroups",
+    "StreamAuditRecords",
+}
 UNAVAILABLE = ("AUDIT_UNAVAILABLE", grpc.StatusCode.UNAVAILABLE, "no")
 
 

@@ -97,6 +97,8 @@ FIELDS: list[tuple[str, str, Change, str]] = [
     ("SignMessage", "index 2^40", within("wallet", derivation_index=2**40), "wallet"),
     ("CheckPolicy", "no wallets", within("item", wallets=[]), "item.wallets"),
     ("CheckPolicy", "long reference", within("item", reference="r" * 65), "item.reference"),
+    ("ResolvePolicyGroups", "1,001 wallets", times("wallets", 1_001), "wallets"),
+    ("ResolvePolicyGroups", "no address", within("wallets", address=""), "wallets[0]"),
     ("StreamAuditRecords", "-1", put(first_sequence=-1), "first_sequence"),
     ("GenerateMnemonic", "160 bits", put(entropy_bits=160), "entropy_bits"),
     ("GenerateMnemonic", "no key", put(recipient_public_key=b""), "recipient_public_key"),

@@ -58,23 +58,24 @@ def is_visible(chain: SvmChain, landed: Landed, commitment: str) -> bool:
 
 
 def list_signatures(chain: SvmChain, address: Pubkey, options: dict[str, Any]) -> list[Any]:
-    """Return an address's transactions, newest first, between `before` and `until`."""
+    """Return an address's transactions, newest first, between `before` and `until`.
+
+    Both are places in the ledger: they need not be transactions of the address.
+    """
     commitment = str(options.get("commitment", "finalized"))
-    newest_first = [
-        item
-        for item in reversed(list(chain.landed.values()))
+    ledger = list(reversed(list(chain.landed.values())))
+    names = [str(item.signature) for item in ledger]
+    before, until = options.get("before"), options.get("until")
+    if before and before not in names:
+        return []
+    start = names.index(before) + 1 if before else 0
+    end = names.index(until) if until in names else len(ledger)
+    shown = [
+        _listed(chain, item)
+        for item in ledger[start:end]
         if address in item.keys and is_visible(chain, item, commitment)
     ]
-    names = [str(item.signature) for item in newest_first]
-    if before := options.get("before"):
-        newest_first = newest_first[names.index(before) + 1 :] if before in names else []
-    until = options.get("until")
-    shown = []
-    for item in newest_first[: options.get("limit", 1000)]:
-        if str(item.signature) == until:
-            break
-        shown.append(_listed(chain, item))
-    return shown
+    return shown[: options.get("limit", 1000)]
 
 
 def transaction_json(chain: SvmChain, landed: Landed) -> dict[str, Any]:

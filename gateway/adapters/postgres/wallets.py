@@ -131,6 +131,19 @@ class PostgresWallets(WalletStorage):
         )
         return {row["address"]: proof_from_row(row) for row in rows}
 
+    async def list_proofs(self, after: int, limit: int) -> list[tuple[int, OwnershipProof]]:
+        """Returns (place, proof) of up to `limit` wallets, in order of creation.
+
+        Places begin above 0; the last one leads to the wallets that follow.
+        """
+        rows = await self._connection.fetch(
+            "SELECT ordinal, address, fingerprint, signer_index, ownership_tag "
+            "FROM wallet_details WHERE ordinal > $1 ORDER BY ordinal LIMIT $2",
+            after,
+            limit,
+        )
+        return [(row["ordinal"], proof_from_row(row)) for row in rows]
+
     async def update(
         self,
         wallet_id: UUID,

@@ -24,8 +24,8 @@ from gateway.domain.custody import (
 )
 from gateway.domain.errors import SignerUnavailableError
 from gateway.domain.ports import Clock
-from gateway.domain.verdicts import PolicyAnswer, PolicyForecast
-from gateway.domain.wallets import IndexRange, SigningWallet
+from gateway.domain.verdicts import PolicyAnswer, PolicyForecast, PolicyGroups
+from gateway.domain.wallets import IndexRange, OwnershipProof, SigningWallet
 from solward.signer.v1 import signer_service_pb2 as pb
 from solward.signer.v1 import signer_service_pb2_grpc as pb_grpc
 
@@ -246,6 +246,14 @@ class SignerClient:
         request = pb.CheckPolicyRequest(item=messages.judged_item(item))
         response = await answer(self._stub.CheckPolicy(request, timeout=_CALL_TIMEOUT_S))
         return messages.policy_answer(response)
+
+    async def policy_groups(self, proofs: Sequence[OwnershipProof]) -> PolicyGroups:
+        """Says which policy group each of up to 1,000 wallets falls into."""
+        request = messages.groups_request(proofs)
+        response = await answer(self._stub.ResolvePolicyGroups(request, timeout=_CALL_TIMEOUT_S))
+        if len(response.groups) != len(proofs):
+            raise SignerUnavailableError("the signer's answer is not one group for each wallet")
+        return messages.policy_groups(response)
 
     async def forecast_policy(self, items: Sequence[SignItem]) -> PolicyForecast:
         """Says what the policy would answer to all of the items together; see the port."""

@@ -13,7 +13,13 @@ from gateway.domain.custody import (
     SignItem,
     SignOutcome,
 )
-from gateway.domain.verdicts import CapState, PolicyAnswer, PolicyForecast, PolicyVerdict
+from gateway.domain.verdicts import (
+    CapState,
+    PolicyAnswer,
+    PolicyForecast,
+    PolicyGroups,
+    PolicyVerdict,
+)
 from gateway.domain.wallets import OwnershipProof, SigningWallet
 from solward.signer.v1 import errors_pb2, records_pb2
 from solward.signer.v1 import signer_service_pb2 as pb
@@ -70,6 +76,16 @@ def _proof(proof: OwnershipProof) -> records_pb2.OwnershipProof:
         derivation_index=proof.derivation_index,
         ownership_tag=proof.ownership_tag,
     )
+
+
+def groups_request(proofs: Sequence[OwnershipProof]) -> pb.ResolvePolicyGroupsRequest:
+    """Returns the question for wallets' policy groups."""
+    return pb.ResolvePolicyGroupsRequest(wallets=[_proof(proof) for proof in proofs])
+
+
+def policy_groups(response: pb.ResolvePolicyGroupsResponse) -> PolicyGroups:
+    """Returns wallets' policy groups."""
+    return PolicyGroups(list(response.groups), list(response.policy_groups), response.policy_digest)
 
 
 def derived_columns(response: pb.DeriveWalletsResponse) -> DerivedColumns:

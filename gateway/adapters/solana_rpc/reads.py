@@ -1,6 +1,6 @@
 """Reads of single wallets: token accounts and history."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, cast
 
 from gateway.adapters.solana_rpc import wire, wire_reads
@@ -13,6 +13,7 @@ from gateway.domain.history import (
     TransactionDetails,
     read_wire,
 )
+from gateway.domain.token_programs import TOKEN_PROGRAMS
 
 SIGNATURES_PER_PAGE_MAX: Final = 1_000
 MAX_TRANSACTION_VERSION: Final = 1
@@ -36,18 +37,39 @@ class WalletReads:
         min_context_slot: int = 0,
     ) -> TokenAccountsReading:
         """Reads all accounts of one token program that say they are the owner's, undecoded."""
+        where = {"programId": token_program}
+        return await self._owned(owner, where, {token_program}, commitment, min_context_slot)
 
+    async def get_token_accounts_of_mint(
+        self,
+        owner: str,
+        mint: str,
+        commitment: Commitment = "confirmed",
+        min_context_slot: int = 0,
+    ) -> TokenAccountsReading:
+        """Reads all of an owner's accounts of one mint, whichever its program, undecoded."""
+        programs = set(TOKEN_PROGRAMS)
+        return await self._owned(owner, {"mint": mint}, programs, commitment, min_context_slot)
+
+    async def _owned(
+        self,
+        owner: str,
+        where: Mapping[str, str],
+        programs: Collection[str],
+        commitment: Commitment,
+        min_context_slot: int,
+    ) -> TokenAccountsReading:
         def check(found: wire.InContext[list[wire_reads.KeyedAccountWire]]) -> None:
             require_slot(found.context, min_context_slot)
             if len({item.pubkey for item in found.value}) != len(found.value):
                 raise ValueError("an account is listed twice")
-            if any(item.account.owner != token_program for item in found.value):
+            if any(item.account.owner not in programs for item in found.value):
                 raise ValueError("an account of another program is listed")
 
         options = {"encoding": "base64", "commitment": commitment}
         answer = await self._pool.read(
             "getTokenAccountsByOwner",
-            [owner, {"programId": token_program}, with_slot(options, min_context_slot)],
+            [owner, where, with_slot(options, min_context_slot)],
             wire.InContext[list[wire_reads.KeyedAccountWire]],
             check,
         )

@@ -87,10 +87,15 @@ class BatchGetBalancesRequest(_message.Message):
     ADDRESSES_FIELD_NUMBER: _builtins.int
     MASTER_WALLET_ID_FIELD_NUMBER: _builtins.int
     TAG_FIELD_NUMBER: _builtins.int
+    POLICY_GROUP_FIELD_NUMBER: _builtins.int
     master_wallet_id: _builtins.str
     """All of a master (UUID), in index order; at most 10,000."""
     tag: _builtins.str
     """All that have this tag, in order of creation; at most 10,000."""
+    policy_group: _builtins.str
+    """All that fall into this group of the signer's policy, in order of creation; at most 10,000. The signer decides,
+    by each wallet's ownership tag: a wallet whose tag it does not accept is in no group.
+    """
     @_builtins.property
     def wallet_ids(self) -> Global___WalletIdList:
         """By id."""
@@ -106,16 +111,61 @@ class BatchGetBalancesRequest(_message.Message):
         addresses: Global___AddressList | None = ...,
         master_wallet_id: _builtins.str = ...,
         tag: _builtins.str = ...,
+        policy_group: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "master_wallet_id", b"master_wallet_id", "selection", b"selection", "tag", b"tag", "wallet_ids", b"wallet_ids"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "master_wallet_id", b"master_wallet_id", "policy_group", b"policy_group", "selection", b"selection", "tag", b"tag", "wallet_ids", b"wallet_ids"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "master_wallet_id", b"master_wallet_id", "selection", b"selection", "tag", b"tag", "wallet_ids", b"wallet_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "master_wallet_id", b"master_wallet_id", "policy_group", b"policy_group", "selection", b"selection", "tag", b"tag", "wallet_ids", b"wallet_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_selection: _TypeAlias = _typing.Literal["wallet_ids", "addresses", "master_wallet_id", "tag"]  # noqa: Y015
+    _WhichOneofReturnType_selection: _TypeAlias = _typing.Literal["wallet_ids", "addresses", "master_wallet_id", "tag", "policy_group"]  # noqa: Y015
     _WhichOneofArgType_selection: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_selection) -> _WhichOneofReturnType_selection | None: ...
 
 Global___BatchGetBalancesRequest: _TypeAlias = BatchGetBalancesRequest  # noqa: Y015
+
+@_typing.final
+class WalletSelection(_message.Message):
+    """Selects wallets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WALLET_IDS_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
+    MASTER_WALLET_ID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    POLICY_GROUP_FIELD_NUMBER: _builtins.int
+    master_wallet_id: _builtins.str
+    """All of a master (UUID), in index order; at most 10,000."""
+    tag: _builtins.str
+    """All that have this tag, in order of creation; at most 10,000."""
+    policy_group: _builtins.str
+    """All that fall into this group of the signer's policy, in order of creation; at most 10,000."""
+    @_builtins.property
+    def wallet_ids(self) -> Global___WalletIdList:
+        """By id."""
+
+    @_builtins.property
+    def addresses(self) -> Global___AddressList:
+        """By address."""
+
+    def __init__(
+        self,
+        *,
+        wallet_ids: Global___WalletIdList | None = ...,
+        addresses: Global___AddressList | None = ...,
+        master_wallet_id: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        policy_group: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "master_wallet_id", b"master_wallet_id", "policy_group", b"policy_group", "selection", b"selection", "tag", b"tag", "wallet_ids", b"wallet_ids"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "master_wallet_id", b"master_wallet_id", "policy_group", b"policy_group", "selection", b"selection", "tag", b"tag", "wallet_ids", b"wallet_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_selection: _TypeAlias = _typing.Literal["wallet_ids", "addresses", "master_wallet_id", "tag", "policy_group"]  # noqa: Y015
+    _WhichOneofArgType_selection: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_selection) -> _WhichOneofReturnType_selection | None: ...
+
+Global___WalletSelection: _TypeAlias = WalletSelection  # noqa: Y015
 
 @_typing.final
 class WalletIdList(_message.Message):
@@ -335,8 +385,9 @@ class TokenBalance(_message.Message):
     is_associated: _builtins.bool
     """True if the account is the wallet's associated token account."""
     symbol: _builtins.str
-    """The mint's symbol where its on-chain metadata (Token-2022) has one. Whoever made the mint chose it: "USDC" proves
-    nothing, the mint's address does.
+    """The mint's symbol where its on-chain metadata has one: in the mint itself (Token-2022), in the account that its
+    metadata pointer names, or in Metaplex's account for it; empty if there is none or it could not be read. At most 32
+    printable characters. Whoever made the mint chose it: "USDC" proves nothing, the mint's address does.
     """
     delegated_amount: _builtins.int
     """How much of the amount the delegate may move, in base units."""
@@ -377,6 +428,298 @@ class TokenBalance(_message.Message):
 Global___TokenBalance: _TypeAlias = TokenBalance  # noqa: Y015
 
 @_typing.final
+class StreamTokenBalancesRequest(_message.Message):
+    """Asks for the token accounts of many wallets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WALLETS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def wallets(self) -> Global___WalletSelection:
+        """The wallets."""
+
+    @_builtins.property
+    def filter(self) -> Global___TokenFilter:
+        """Which accounts; all if absent."""
+
+    def __init__(
+        self,
+        *,
+        wallets: Global___WalletSelection | None = ...,
+        filter: Global___TokenFilter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "wallets", b"wallets"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "wallets", b"wallets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamTokenBalancesRequest: _TypeAlias = StreamTokenBalancesRequest  # noqa: Y015
+
+@_typing.final
+class TokenFilter(_message.Message):
+    """Narrows what is read of tokens."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MINTS_FIELD_NUMBER: _builtins.int
+    ASSOCIATED_ONLY_FIELD_NUMBER: _builtins.int
+    associated_only: _builtins.bool
+    """True to read only each wallet's associated account of each of the `mints`, of which there must be some: 100
+    accounts a call instead of two calls a wallet. What a wallet holds in other accounts of its own is not seen.
+    """
+    @_builtins.property
+    def mints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Accounts of these mints only, at most 20 addresses; empty for all."""
+
+    def __init__(
+        self,
+        *,
+        mints: _abc.Iterable[_builtins.str] | None = ...,
+        associated_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["associated_only", b"associated_only", "mints", b"mints"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenFilter: _TypeAlias = TokenFilter  # noqa: Y015
+
+@_typing.final
+class StreamTokenBalancesResponse(_message.Message):
+    """Holds the token accounts of some wallets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WALLETS_FIELD_NUMBER: _builtins.int
+    WALLET_COUNT_FIELD_NUMBER: _builtins.int
+    wallet_count: _builtins.int
+    """How many wallets the whole stream is about; the same in every message."""
+    @_builtins.property
+    def wallets(self) -> _containers.RepeatedCompositeFieldContainer[Global___WalletTokenBalances]:
+        """The wallets, at most 1,000 token accounts in all."""
+
+    def __init__(
+        self,
+        *,
+        wallets: _abc.Iterable[Global___WalletTokenBalances] | None = ...,
+        wallet_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["wallet_count", b"wallet_count", "wallets", b"wallets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamTokenBalancesResponse: _TypeAlias = StreamTokenBalancesResponse  # noqa: Y015
+
+@_typing.final
+class WalletTokenBalances(_message.Message):
+    """Is one wallet's token accounts, or why there are none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    TOKEN_BALANCES_FIELD_NUMBER: _builtins.int
+    CONTEXT_SLOT_FIELD_NUMBER: _builtins.int
+    ERROR_REASON_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """The wallet's address."""
+    context_slot: _builtins.int
+    """The slot of the oldest answer that they come from."""
+    error_reason: _builtins.str
+    """The reason, such as "RPC_UNAVAILABLE"; empty if the accounts could be read. Each account may have one of its own."""
+    has_more: _builtins.bool
+    """True if the wallet goes on, with more accounts, as the first of the next message."""
+    @_builtins.property
+    def token_balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenBalance]:
+        """Its token accounts."""
+
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        token_balances: _abc.Iterable[Global___TokenBalance] | None = ...,
+        context_slot: _builtins.int = ...,
+        error_reason: _builtins.str = ...,
+        has_more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "context_slot", b"context_slot", "error_reason", b"error_reason", "has_more", b"has_more", "token_balances", b"token_balances"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WalletTokenBalances: _TypeAlias = WalletTokenBalances  # noqa: Y015
+
+@_typing.final
+class GetTotalBalancesRequest(_message.Message):
+    """Asks for sums."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WALLETS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def wallets(self) -> Global___WalletSelection:
+        """The wallets; one that is named twice counts once."""
+
+    @_builtins.property
+    def filter(self) -> Global___TokenFilter:
+        """Which tokens; all if absent."""
+
+    def __init__(
+        self,
+        *,
+        wallets: Global___WalletSelection | None = ...,
+        filter: Global___TokenFilter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "wallets", b"wallets"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "wallets", b"wallets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTotalBalancesRequest: _TypeAlias = GetTotalBalancesRequest  # noqa: Y015
+
+@_typing.final
+class GetTotalBalancesResponse(_message.Message):
+    """Holds sums of what could be read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WALLET_COUNT_FIELD_NUMBER: _builtins.int
+    TOTAL_LAMPORTS_FIELD_NUMBER: _builtins.int
+    TOKEN_ACCOUNT_LAMPORTS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    ERROR_COUNT_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    CONTEXT_SLOT_MIN_FIELD_NUMBER: _builtins.int
+    CONTEXT_SLOT_MAX_FIELD_NUMBER: _builtins.int
+    wallet_count: _builtins.int
+    """How many wallets there are."""
+    total_lamports: _builtins.int
+    """Their own lamports."""
+    token_account_lamports: _builtins.int
+    """The lamports of their token accounts: rent, and what wrapped SOL there is."""
+    error_count: _builtins.int
+    """How many balances, token accounts or wallets' lists of them could not be read: 0 if the sums are whole."""
+    context_slot_min: _builtins.int
+    """The slots of the oldest and of the newest answer."""
+    context_slot_max: _builtins.int
+    """See above."""
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenTotal]:
+        """Each token, in order of the mints' addresses."""
+
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___BalanceError]:
+        """The first hundred of those."""
+
+    def __init__(
+        self,
+        *,
+        wallet_count: _builtins.int = ...,
+        total_lamports: _builtins.int = ...,
+        token_account_lamports: _builtins.int = ...,
+        tokens: _abc.Iterable[Global___TokenTotal] | None = ...,
+        error_count: _builtins.int = ...,
+        errors: _abc.Iterable[Global___BalanceError] | None = ...,
+        context_slot_min: _builtins.int = ...,
+        context_slot_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_slot_max", b"context_slot_max", "context_slot_min", b"context_slot_min", "error_count", b"error_count", "errors", b"errors", "token_account_lamports", b"token_account_lamports", "tokens", b"tokens", "total_lamports", b"total_lamports", "wallet_count", b"wallet_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTotalBalancesResponse: _TypeAlias = GetTotalBalancesResponse  # noqa: Y015
+
+@_typing.final
+class TokenTotal(_message.Message):
+    """Is the sum of one token."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MINT_FIELD_NUMBER: _builtins.int
+    TOKEN_PROGRAM_FIELD_NUMBER: _builtins.int
+    DECIMALS_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    FROZEN_AMOUNT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_COUNT_FIELD_NUMBER: _builtins.int
+    ERROR_REASON_FIELD_NUMBER: _builtins.int
+    mint: _builtins.str
+    """The mint's address."""
+    token_program: _builtins.str
+    """The token program's address."""
+    decimals: _builtins.int
+    """The mint's decimals."""
+    symbol: _builtins.str
+    """Its symbol; see TokenBalance."""
+    amount: _builtins.str
+    """The sum in base units, decimal. A text, for a sum that was not read at one slot may exceed u64."""
+    frozen_amount: _builtins.str
+    """What of it is in frozen accounts, decimal."""
+    account_count: _builtins.int
+    """How many token accounts."""
+    error_reason: _builtins.str
+    """Why decimals and symbol are not known: "MALFORMED_MINT", "MINT_NOT_FOUND" or "RPC_UNAVAILABLE"; empty if they are."""
+    def __init__(
+        self,
+        *,
+        mint: _builtins.str = ...,
+        token_program: _builtins.str = ...,
+        decimals: _builtins.int = ...,
+        symbol: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        frozen_amount: _builtins.str = ...,
+        account_count: _builtins.int = ...,
+        error_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count", "amount", b"amount", "decimals", b"decimals", "error_reason", b"error_reason", "frozen_amount", b"frozen_amount", "mint", b"mint", "symbol", b"symbol", "token_program", b"token_program"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenTotal: _TypeAlias = TokenTotal  # noqa: Y015
+
+@_typing.final
+class BalanceError(_message.Message):
+    """Is what could not be read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    TOKEN_ACCOUNT_FIELD_NUMBER: _builtins.int
+    ERROR_REASON_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """The wallet's address."""
+    token_account: _builtins.str
+    """The token account's address; empty if it is the balance, or the list of accounts."""
+    error_reason: _builtins.str
+    """The reason."""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        token_account: _builtins.str = ...,
+        error_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "error_reason", b"error_reason", "token_account", b"token_account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BalanceError: _TypeAlias = BalanceError  # noqa: Y015
+
+@_typing.final
 class ListTransactionsRequest(_message.Message):
     """Asks for a page of history."""
 
@@ -387,16 +730,28 @@ class ListTransactionsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     BEFORE_SIGNATURE_FIELD_NUMBER: _builtins.int
     UNTIL_SIGNATURE_FIELD_NUMBER: _builtins.int
+    INCLUDE_TOKEN_ACCOUNTS_FIELD_NUMBER: _builtins.int
+    MINTS_FIELD_NUMBER: _builtins.int
     wallet_id: _builtins.str
     """The wallet's UUID."""
     page_size: _builtins.int
     """At most so many, 1 to 1,000; 0 means 100."""
     page_token: _builtins.str
-    """The next_page_token of the page before, with the same wallet and until_signature; empty for the first."""
+    """The next_page_token of the page before, with the same wallet, until_signature, include_token_accounts and mints;
+    empty for the first.
+    """
     before_signature: _builtins.str
-    """Begin with what is older than this transaction (base58); empty for the newest. Not with a page_token."""
+    """Begin with what is older than this transaction (base58), whosever it is; empty for the newest. Not with a page_token."""
     until_signature: _builtins.str
     """End before this transaction (base58): what is newer than it is listed; empty for no end."""
+    include_token_accounts: _builtins.bool
+    """True to list also what names a token account that the wallet has now (at most 64 of them), such as a token that
+    somebody sent to it. Of accounts that are closed by now only what names the wallet too is listed, as closing does.
+    """
+    @_builtins.property
+    def mints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only token accounts of these mints, at most 20 addresses; empty for all. Goes with include_token_accounts."""
+
     def __init__(
         self,
         *,
@@ -405,10 +760,12 @@ class ListTransactionsRequest(_message.Message):
         page_token: _builtins.str = ...,
         before_signature: _builtins.str = ...,
         until_signature: _builtins.str = ...,
+        include_token_accounts: _builtins.bool = ...,
+        mints: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_signature", b"before_signature", "page_size", b"page_size", "page_token", b"page_token", "until_signature", b"until_signature", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_signature", b"before_signature", "include_token_accounts", b"include_token_accounts", "mints", b"mints", "page_size", b"page_size", "page_token", b"page_token", "until_signature", b"until_signature", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -464,7 +821,7 @@ class TransactionRecord(_message.Message):
     slot: _builtins.int
     """Its slot."""
     change_lamports: _builtins.int
-    """The wallet's lamports gained (positive) or lost (negative), a fee that it paid included."""
+    """The wallet's lamports gained (positive) or lost (negative), a fee that it paid included; 0 if it is not named."""
     fee_lamports: _builtins.int
     """The fee, whoever paid it."""
     failed: _builtins.bool

@@ -50,6 +50,16 @@ class BalanceServiceStub:
                 request_serializer=solward_dot_gateway_dot_v1_dot_balance__service__pb2.ListTokenBalancesRequest.SerializeToString,
                 response_deserializer=solward_dot_gateway_dot_v1_dot_balance__service__pb2.ListTokenBalancesResponse.FromString,
                 _registered_method=True)
+        self.StreamTokenBalances = channel.unary_stream(
+                '/solward.gateway.v1.BalanceService/StreamTokenBalances',
+                request_serializer=solward_dot_gateway_dot_v1_dot_balance__service__pb2.StreamTokenBalancesRequest.SerializeToString,
+                response_deserializer=solward_dot_gateway_dot_v1_dot_balance__service__pb2.StreamTokenBalancesResponse.FromString,
+                _registered_method=True)
+        self.GetTotalBalances = channel.unary_unary(
+                '/solward.gateway.v1.BalanceService/GetTotalBalances',
+                request_serializer=solward_dot_gateway_dot_v1_dot_balance__service__pb2.GetTotalBalancesRequest.SerializeToString,
+                response_deserializer=solward_dot_gateway_dot_v1_dot_balance__service__pb2.GetTotalBalancesResponse.FromString,
+                _registered_method=True)
         self.ListTransactions = channel.unary_unary(
                 '/solward.gateway.v1.BalanceService/ListTransactions',
                 request_serializer=solward_dot_gateway_dot_v1_dot_balance__service__pb2.ListTransactionsRequest.SerializeToString,
@@ -84,10 +94,29 @@ class BalanceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamTokenBalances(self, request, context):
+        """Streams the token accounts of up to 10,000 wallets, wallets in the order asked, a wallet's accounts in order of
+        their addresses. A wallet that could not be read has an error and ends nothing. Reads only a little ahead of its
+        reader. A gRPC deadline bounds the reading: what was not read in time has an error. Errors: INVALID_ARGUMENT,
+        NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE (of the database, the signer, or the mints that `filter` names).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTotalBalances(self, request, context):
+        """Returns what up to 10,000 wallets hold together: lamports, and the amount of each token. Read wallet by wallet, not
+        at one slot: what moves between two of them meanwhile may be counted twice or not at all. Errors as above, and
+        FAILED_PRECONDITION if the wallets hold more than 10,000 mints.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListTransactions(self, request, context):
         """Lists the finalized transactions that name a wallet, newest first, as far back as the node's history goes. (Tokens
-        that somebody sends to it name its token account only.) A transaction that could not be read has an error, never a
-        guess. Errors: NOT_FOUND, UNAVAILABLE.
+        that somebody sends to it name its token account only: `include_token_accounts`.) A transaction that could not be
+        read has an error, never a guess. Errors: NOT_FOUND, UNAVAILABLE, and FAILED_PRECONDITION for too many accounts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,6 +139,16 @@ def add_BalanceServiceServicer_to_server(servicer, server):
                     servicer.ListTokenBalances,
                     request_deserializer=solward_dot_gateway_dot_v1_dot_balance__service__pb2.ListTokenBalancesRequest.FromString,
                     response_serializer=solward_dot_gateway_dot_v1_dot_balance__service__pb2.ListTokenBalancesResponse.SerializeToString,
+            ),
+            'StreamTokenBalances': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamTokenBalances,
+                    request_deserializer=solward_dot_gateway_dot_v1_dot_balance__service__pb2.StreamTokenBalancesRequest.FromString,
+                    response_serializer=solward_dot_gateway_dot_v1_dot_balance__service__pb2.StreamTokenBalancesResponse.SerializeToString,
+            ),
+            'GetTotalBalances': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTotalBalances,
+                    request_deserializer=solward_dot_gateway_dot_v1_dot_balance__service__pb2.GetTotalBalancesRequest.FromString,
+                    response_serializer=solward_dot_gateway_dot_v1_dot_balance__service__pb2.GetTotalBalancesResponse.SerializeToString,
             ),
             'ListTransactions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTransactions,
@@ -199,6 +238,60 @@ class BalanceService:
             '/solward.gateway.v1.BalanceService/ListTokenBalances',
             solward_dot_gateway_dot_v1_dot_balance__service__pb2.ListTokenBalancesRequest.SerializeToString,
             solward_dot_gateway_dot_v1_dot_balance__service__pb2.ListTokenBalancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamTokenBalances(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/solward.gateway.v1.BalanceService/StreamTokenBalances',
+            solward_dot_gateway_dot_v1_dot_balance__service__pb2.StreamTokenBalancesRequest.SerializeToString,
+            solward_dot_gateway_dot_v1_dot_balance__service__pb2.StreamTokenBalancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTotalBalances(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.gateway.v1.BalanceService/GetTotalBalances',
+            solward_dot_gateway_dot_v1_dot_balance__service__pb2.GetTotalBalancesRequest.SerializeToString,
+            solward_dot_gateway_dot_v1_dot_balance__service__pb2.GetTotalBalancesResponse.FromString,
             options,
             channel_credentials,
             insecure,

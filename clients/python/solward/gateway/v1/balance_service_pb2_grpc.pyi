@@ -43,10 +43,21 @@ class BalanceServiceStub:
     """Lists a wallet's token accounts, of both token programs, in order of their addresses. An account that does not
     decode has an error, never a guess. Errors: NOT_FOUND, UNAVAILABLE.
     """
+    StreamTokenBalances: _grpc.UnaryStreamMultiCallable[_balance_service_pb2.StreamTokenBalancesRequest, _balance_service_pb2.StreamTokenBalancesResponse]
+    """Streams the token accounts of up to 10,000 wallets, wallets in the order asked, a wallet's accounts in order of
+    their addresses. A wallet that could not be read has an error and ends nothing. Reads only a little ahead of its
+    reader. A gRPC deadline bounds the reading: what was not read in time has an error. Errors: INVALID_ARGUMENT,
+    NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE (of the database, the signer, or the mints that `filter` names).
+    """
+    GetTotalBalances: _grpc.UnaryUnaryMultiCallable[_balance_service_pb2.GetTotalBalancesRequest, _balance_service_pb2.GetTotalBalancesResponse]
+    """Returns what up to 10,000 wallets hold together: lamports, and the amount of each token. Read wallet by wallet, not
+    at one slot: what moves between two of them meanwhile may be counted twice or not at all. Errors as above, and
+    FAILED_PRECONDITION if the wallets hold more than 10,000 mints.
+    """
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_balance_service_pb2.ListTransactionsRequest, _balance_service_pb2.ListTransactionsResponse]
     """Lists the finalized transactions that name a wallet, newest first, as far back as the node's history goes. (Tokens
-    that somebody sends to it name its token account only.) A transaction that could not be read has an error, never a
-    guess. Errors: NOT_FOUND, UNAVAILABLE.
+    that somebody sends to it name its token account only: `include_token_accounts`.) A transaction that could not be
+    read has an error, never a guess. Errors: NOT_FOUND, UNAVAILABLE, and FAILED_PRECONDITION for too many accounts.
     """
 
 @_typing.type_check_only
@@ -64,10 +75,21 @@ class BalanceServiceAsyncStub(BalanceServiceStub):
     """Lists a wallet's token accounts, of both token programs, in order of their addresses. An account that does not
     decode has an error, never a guess. Errors: NOT_FOUND, UNAVAILABLE.
     """
+    StreamTokenBalances: _aio.UnaryStreamMultiCallable[_balance_service_pb2.StreamTokenBalancesRequest, _balance_service_pb2.StreamTokenBalancesResponse]  # type: ignore[assignment]
+    """Streams the token accounts of up to 10,000 wallets, wallets in the order asked, a wallet's accounts in order of
+    their addresses. A wallet that could not be read has an error and ends nothing. Reads only a little ahead of its
+    reader. A gRPC deadline bounds the reading: what was not read in time has an error. Errors: INVALID_ARGUMENT,
+    NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE (of the database, the signer, or the mints that `filter` names).
+    """
+    GetTotalBalances: _aio.UnaryUnaryMultiCallable[_balance_service_pb2.GetTotalBalancesRequest, _balance_service_pb2.GetTotalBalancesResponse]  # type: ignore[assignment]
+    """Returns what up to 10,000 wallets hold together: lamports, and the amount of each token. Read wallet by wallet, not
+    at one slot: what moves between two of them meanwhile may be counted twice or not at all. Errors as above, and
+    FAILED_PRECONDITION if the wallets hold more than 10,000 mints.
+    """
     ListTransactions: _aio.UnaryUnaryMultiCallable[_balance_service_pb2.ListTransactionsRequest, _balance_service_pb2.ListTransactionsResponse]  # type: ignore[assignment]
     """Lists the finalized transactions that name a wallet, newest first, as far back as the node's history goes. (Tokens
-    that somebody sends to it name its token account only.) A transaction that could not be read has an error, never a
-    guess. Errors: NOT_FOUND, UNAVAILABLE.
+    that somebody sends to it name its token account only: `include_token_accounts`.) A transaction that could not be
+    read has an error, never a guess. Errors: NOT_FOUND, UNAVAILABLE, and FAILED_PRECONDITION for too many accounts.
     """
 
 class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -102,14 +124,37 @@ class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def StreamTokenBalances(
+        self,
+        request: _balance_service_pb2.StreamTokenBalancesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_balance_service_pb2.StreamTokenBalancesResponse], _abc.AsyncIterator[_balance_service_pb2.StreamTokenBalancesResponse]]:
+        """Streams the token accounts of up to 10,000 wallets, wallets in the order asked, a wallet's accounts in order of
+        their addresses. A wallet that could not be read has an error and ends nothing. Reads only a little ahead of its
+        reader. A gRPC deadline bounds the reading: what was not read in time has an error. Errors: INVALID_ARGUMENT,
+        NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE (of the database, the signer, or the mints that `filter` names).
+        """
+
+    @_abc_1.abstractmethod
+    def GetTotalBalances(
+        self,
+        request: _balance_service_pb2.GetTotalBalancesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_balance_service_pb2.GetTotalBalancesResponse, _abc.Awaitable[_balance_service_pb2.GetTotalBalancesResponse]]:
+        """Returns what up to 10,000 wallets hold together: lamports, and the amount of each token. Read wallet by wallet, not
+        at one slot: what moves between two of them meanwhile may be counted twice or not at all. Errors as above, and
+        FAILED_PRECONDITION if the wallets hold more than 10,000 mints.
+        """
+
+    @_abc_1.abstractmethod
     def ListTransactions(
         self,
         request: _balance_service_pb2.ListTransactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_balance_service_pb2.ListTransactionsResponse, _abc.Awaitable[_balance_service_pb2.ListTransactionsResponse]]:
         """Lists the finalized transactions that name a wallet, newest first, as far back as the node's history goes. (Tokens
-        that somebody sends to it name its token account only.) A transaction that could not be read has an error, never a
-        guess. Errors: NOT_FOUND, UNAVAILABLE.
+        that somebody sends to it name its token account only: `include_token_accounts`.) A transaction that could not be
+        read has an error, never a guess. Errors: NOT_FOUND, UNAVAILABLE, and FAILED_PRECONDITION for too many accounts.
         """
 
 def add_BalanceServiceServicer_to_server(servicer: BalanceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1062,6 +1062,64 @@ class CapState(_message.Message):
 Global___CapState: _TypeAlias = CapState  # noqa: Y015
 
 @_typing.final
+class ResolvePolicyGroupsRequest(_message.Message):
+    """Asks for wallets' policy groups."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WALLETS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def wallets(self) -> _containers.RepeatedCompositeFieldContainer[_records_pb2.OwnershipProof]:
+        """The wallets, at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        wallets: _abc.Iterable[_records_pb2.OwnershipProof] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["wallets", b"wallets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolvePolicyGroupsRequest: _TypeAlias = ResolvePolicyGroupsRequest  # noqa: Y015
+
+@_typing.final
+class ResolvePolicyGroupsResponse(_message.Message):
+    """Holds wallets' policy groups."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    POLICY_GROUPS_FIELD_NUMBER: _builtins.int
+    POLICY_DIGEST_FIELD_NUMBER: _builtins.int
+    policy_digest: _builtins.str
+    """Lower-case hex SHA-256 of the policy file."""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The group of each wallet, in order; empty if none takes it or its tag is not the signer's own for it."""
+
+    @_builtins.property
+    def policy_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names of all groups of the policy, in its order."""
+
+    def __init__(
+        self,
+        *,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
+        policy_groups: _abc.Iterable[_builtins.str] | None = ...,
+        policy_digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "policy_digest", b"policy_digest", "policy_groups", b"policy_groups"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolvePolicyGroupsResponse: _TypeAlias = ResolvePolicyGroupsResponse  # noqa: Y015
+
+@_typing.final
 class StreamAuditRecordsRequest(_message.Message):
     """Asks for audit records."""
 

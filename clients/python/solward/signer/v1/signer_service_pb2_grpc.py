@@ -97,6 +97,11 @@ class SignerServiceStub:
                 request_serializer=solward_dot_signer_dot_v1_dot_signer__service__pb2.CheckPolicyRequest.SerializeToString,
                 response_deserializer=solward_dot_signer_dot_v1_dot_signer__service__pb2.CheckPolicyResponse.FromString,
                 _registered_method=True)
+        self.ResolvePolicyGroups = channel.unary_unary(
+                '/solward.signer.v1.SignerService/ResolvePolicyGroups',
+                request_serializer=solward_dot_signer_dot_v1_dot_signer__service__pb2.ResolvePolicyGroupsRequest.SerializeToString,
+                response_deserializer=solward_dot_signer_dot_v1_dot_signer__service__pb2.ResolvePolicyGroupsResponse.FromString,
+                _registered_method=True)
         self.StreamAuditRecords = channel.unary_stream(
                 '/solward.signer.v1.SignerService/StreamAuditRecords',
                 request_serializer=solward_dot_signer_dot_v1_dot_signer__service__pb2.StreamAuditRecordsRequest.SerializeToString,
@@ -194,6 +199,13 @@ class SignerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResolvePolicyGroups(self, request, context):
+        """Says which group of the policy in force each wallet falls into. Opens nothing, counts nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StreamAuditRecords(self, request, context):
         """Streams the audit log from a sequence number: what is there, then, if asked, what comes.
         """
@@ -253,6 +265,11 @@ def add_SignerServiceServicer_to_server(servicer, server):
                     servicer.CheckPolicy,
                     request_deserializer=solward_dot_signer_dot_v1_dot_signer__service__pb2.CheckPolicyRequest.FromString,
                     response_serializer=solward_dot_signer_dot_v1_dot_signer__service__pb2.CheckPolicyResponse.SerializeToString,
+            ),
+            'ResolvePolicyGroups': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolvePolicyGroups,
+                    request_deserializer=solward_dot_signer_dot_v1_dot_signer__service__pb2.ResolvePolicyGroupsRequest.FromString,
+                    response_serializer=solward_dot_signer_dot_v1_dot_signer__service__pb2.ResolvePolicyGroupsResponse.SerializeToString,
             ),
             'StreamAuditRecords': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamAuditRecords,
@@ -543,6 +560,33 @@ class SignerService:
             '/solward.signer.v1.SignerService/CheckPolicy',
             solward_dot_signer_dot_v1_dot_signer__service__pb2.CheckPolicyRequest.SerializeToString,
             solward_dot_signer_dot_v1_dot_signer__service__pb2.CheckPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolvePolicyGroups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.signer.v1.SignerService/ResolvePolicyGroups',
+            solward_dot_signer_dot_v1_dot_signer__service__pb2.ResolvePolicyGroupsRequest.SerializeToString,
+            solward_dot_signer_dot_v1_dot_signer__service__pb2.ResolvePolicyGroupsResponse.FromString,
             options,
             channel_credentials,
             insecure,

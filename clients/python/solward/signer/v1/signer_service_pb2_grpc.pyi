@@ -74,6 +74,8 @@ class SignerServiceStub:
     """Says what the policy would answer, and which rule, for one transaction or for many together. Signs
     nothing, counts nothing.
     """
+    ResolvePolicyGroups: _grpc.UnaryUnaryMultiCallable[_signer_service_pb2.ResolvePolicyGroupsRequest, _signer_service_pb2.ResolvePolicyGroupsResponse]
+    """Says which group of the policy in force each wallet falls into. Opens nothing, counts nothing."""
     StreamAuditRecords: _grpc.UnaryStreamMultiCallable[_signer_service_pb2.StreamAuditRecordsRequest, _signer_service_pb2.StreamAuditRecordsResponse]
     """Streams the audit log from a sequence number: what is there, then, if asked, what comes."""
 
@@ -123,6 +125,8 @@ class SignerServiceAsyncStub(SignerServiceStub):
     """Says what the policy would answer, and which rule, for one transaction or for many together. Signs
     nothing, counts nothing.
     """
+    ResolvePolicyGroups: _aio.UnaryUnaryMultiCallable[_signer_service_pb2.ResolvePolicyGroupsRequest, _signer_service_pb2.ResolvePolicyGroupsResponse]  # type: ignore[assignment]
+    """Says which group of the policy in force each wallet falls into. Opens nothing, counts nothing."""
     StreamAuditRecords: _aio.UnaryStreamMultiCallable[_signer_service_pb2.StreamAuditRecordsRequest, _signer_service_pb2.StreamAuditRecordsResponse]  # type: ignore[assignment]
     """Streams the audit log from a sequence number: what is there, then, if asked, what comes."""
 
@@ -229,6 +233,14 @@ class SignerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says what the policy would answer, and which rule, for one transaction or for many together. Signs
         nothing, counts nothing.
         """
+
+    @_abc_1.abstractmethod
+    def ResolvePolicyGroups(
+        self,
+        request: _signer_service_pb2.ResolvePolicyGroupsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signer_service_pb2.ResolvePolicyGroupsResponse, _abc.Awaitable[_signer_service_pb2.ResolvePolicyGroupsResponse]]:
+        """Says which group of the policy in force each wallet falls into. Opens nothing, counts nothing."""
 
     @_abc_1.abstractmethod
     def StreamAuditRecords(
