@@ -1,6 +1,6 @@
 """The processes that all crash tests share, and desks on them.
 
-`make test` takes a sample. The whole suite, some 15 minutes:
+`make test` takes a sample. The whole suite:
 
     CRASH_EVERYTHING=1 CRASH_KILLS=200 CRASH_RECIPIENTS=10000 pytest tests/crash
 """
@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from tests.crash.desk import Desk
+from tests.crash.ground import MemoryGround
 from tests.crash.node import ScriptedNode
 from tests.crash.parts import POLICY, Postgres
+from tests.crash.vault import Vault
 from tests.support.processes import SignerProcess
 from tests.support.svm_chain import SvmChain
 
@@ -79,6 +81,11 @@ def make_desk(postgres: Postgres, fast_signer: SignerProcess) -> Iterator[MakeDe
             return desk
 
         yield make
+
+
+def open_vault(desk: Desk) -> Vault:
+    """The wallets of a desk on a chain in memory."""
+    return Vault(desk, MemoryGround(desk.node.chain))
 
 
 @pytest.fixture

@@ -29,11 +29,15 @@ POLICY = """version = 1
 name = "desk"
 master_fingerprints = ["*"]
 signatures_per_minute = {rate}
-programs = ["system", "compute-budget"]
+programs = ["system", "compute-budget", "memo", "token", "token-2022", "associated-token"]
 lamports_per_transaction_max = 18_446_744_073_709_551_615
 priority_fee_lamports_max = 10_000_000
 destinations = "any"
+close_refunds = "destinations"
 message_signing = "off"
+
+[group.tokens_per_transaction_max]
+"*" = "unlimited"
 """
 # Production's rules at a pace that a test can wait for.
 PACE: Mapping[str, float] = {

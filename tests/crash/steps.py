@@ -188,6 +188,48 @@ def cancelling(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
     return reach, land
 
 
+def failed_not_stored(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
+    """A transaction of several failed for good; the UPDATE that splits its batch waits."""
+    return seen_not_stored(desk, plan)
+
+
+def split_not_signed(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
+    """A batch has been split, and the blockhash for its halves is being asked for."""
+    reach_sent, land = sent_not_seen(desk, plan)
+
+    def reach() -> None:
+        reach_sent()
+        _until(lambda: not desk.batches(plan, "planned"))
+        hold = desk.node.hold("getLatestBlockhash")
+        land()
+        _until(lambda: bool(desk.batches(plan, "split")))
+        _until(hold.reached.is_set)
+
+    return reach, desk.node.behave
+
+
+def halves_not_seen(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
+    """The cluster has the halves of a batch that was split, and no block has them."""
+    reach_split, behave = split_not_signed(desk, plan)
+
+    def reach() -> None:
+        reach_split()
+        desk.node.chain.hold = True
+        behave()
+        _until(lambda: bool(desk.attempts(plan, "sent")))
+
+    def release() -> None:
+        behave()
+        desk.node.chain.release()
+
+    return reach, release
+
+
+SPLIT_STEPS: dict[str, Step] = {
+    "failed_not_stored": failed_not_stored,
+    "split_not_signed": split_not_signed,
+    "halves_not_seen": halves_not_seen,
+}
 STEPS: dict[str, Step] = {
     "claimed_not_signed": _call("getLatestBlockhash"),
     "signed_not_stored": signed_not_stored,

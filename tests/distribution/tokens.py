@@ -2,13 +2,13 @@
 
 import struct
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from solders.account import Account
 from solders.pubkey import Pubkey
 
 from gateway.adapters.solana_tx import SoldersTransactions
 from gateway.domain.token_programs import TOKEN, TOKEN_2022
-from tests.support.svm_chain import SvmChain
 
 FEE_CONFIG, FEE_AMOUNT, DEFAULT_STATE, IMMUTABLE_OWNER, MEMO_TRANSFER = 1, 2, 6, 7, 8
 NON_TRANSFERABLE, NON_TRANSFERABLE_ACCOUNT, TRANSFER_HOOK, PAUSABLE = 9, 13, 14, 26
@@ -20,11 +20,36 @@ def fee_config(basis_points: int, maximum: int) -> bytes:
     return bytes(64) + bytes(8) + rate + rate
 
 
+class Machine(Protocol):
+    """What holds accounts: LiteSVM, or something that looks like it."""
+
+    def get_account(self, address: Pubkey, /) -> Account | None:
+        """Returns an account."""
+        ...
+
+    def set_account(self, address: Pubkey, data: Account, /) -> None:
+        """Replaces an account."""
+        ...
+
+    def minimum_balance_for_rent_exemption(self, data_len: int, /) -> int:
+        """Returns the rent floor of so many bytes, in lamports."""
+        ...
+
+
+class Chain(Protocol):
+    """Anything with such a machine."""
+
+    @property
+    def svm(self) -> Machine:
+        """The machine."""
+        ...
+
+
 @dataclass
 class TokenWorld:
     """A mint on a chain, and accounts of it."""
 
-    chain: SvmChain
+    chain: Chain
     program: str = TOKEN
     decimals: int = 6
     extensions: dict[int, bytes] = field(default_factory=dict)

@@ -1,0 +1,78 @@
+"""Transactions that fail for good because of one transfer: only that one is not done.
+
+Between plan and execution somebody freezes a recipient's account, spends a source's money, or takes
+an account over. Batches are halved until only the impossible transfer is left, killed at any step.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from solward.gateway.v1 import distribution_service_pb2 as pb
+from tests.crash.conftest import MakeDesk, open_vault
+from tests.crash.desk import EVERYTHING
+from tests.crash.kinds import KINDS
+from tests.crash.steps import SPLIT_STEPS
+from tests.crash.vault import Vault
+
+VICTIMS = ("gateway", "signer", "postgres")
+# Whose batches are not split: one transfer each, or a payer whose money the failed fee was.
+WHOLE = ("drain by each", "drain by first")
+SAMPLE = [
+    ("pay tokens", "failed_not_stored", "gateway"),
+    ("drain tokens with fee", "split_not_signed", "gateway"),
+    ("close and reclaim", "halves_not_seen", "gateway"),
+    ("drain by first", "failed_not_stored", "gateway"),
+    ("drain by payer", "failed_not_stored", "postgres"),
+]
+CASES = (
+    [
+        (kind, step, victim)
+        for kind in KINDS
+        for victim in VICTIMS
+        for step in SPLIT_STEPS
+        if kind not in WHOLE or step == "failed_not_stored"
+    ]
+    if EVERYTHING
+    else SAMPLE
+)
+
+
+@pytest.fixture(scope="module")
+def shared_vault(make_desk: MakeDesk) -> Vault:
+    """One desk for all cases: what one of them leaves behind must not hurt the next."""
+    return open_vault(make_desk())
+
+
+@pytest.fixture
+def vault(shared_vault: Vault) -> Iterator[Vault]:
+    """Its wallets, with an honest chain before and after."""
+    yield shared_vault
+    shared_vault.desk.node.behave()
+    shared_vault.desk.node.chain.release()
+
+
+@pytest.mark.parametrize(("kind", "step", "victim"), CASES)
+def test_only_the_impossible_is_not_done(vault: Vault, kind: str, step: str, victim: str) -> None:
+    """Killed at a split, it still does all that can be done, once, and lists what cannot."""
+    desk = vault.desk
+    trial = KINDS[kind].make(vault, KINDS[kind].count)
+    trial.doom(3)
+    reach, release = SPLIT_STEPS[step](desk, trial.plan)
+    try:
+        trial.execute()
+        reach()
+        desk.kill(victim)
+        desk.start(victim)
+    finally:
+        release()
+    if victim == "gateway":
+        trial.execute()
+    done = desk.finish(trial.plan)
+    trial.settle()
+    assert pb.Distribution.STATE_PARTIALLY_FAILED == done.state
+    failed = trial.failed()
+    if kind == "drain by first":
+        assert set(range(9)) == failed
+    else:
+        assert {3} == failed
