@@ -71,6 +71,7 @@ _OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
 )
 _CLOSE_TIMEOUT_S: Final = 5.0
+_LAST_WORDS_S: Final = 1.0  # for the last answers to reach their clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +212,8 @@ async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
             await stop.wait()
             log.info("draining", extra={"facts": {"seconds_max": config.limits.drain_seconds}})
             await health.enter_graceful_shutdown()
-            interceptor.watches.end()
-            await server.stop(config.limits.drain_seconds)
+            await interceptor.calls.drain(config.limits.drain_seconds)
+            await server.stop(_LAST_WORDS_S)
     log.info("stopped")
 
 

@@ -11,6 +11,7 @@
     ├── OutOfRangeError                     INVALID_FIELD
     ├── StoreUnavailableError               DATABASE_UNAVAILABLE
     ├── SignerUnavailableError              SIGNER_UNAVAILABLE
+    ├── ShuttingDownError                   SHUTTING_DOWN
     ├── ChainUnavailableError               RPC_UNAVAILABLE
     ├── TransactionRejectedError            TRANSACTION_REJECTED
     └── SignerRefusedError                  the signer's own status, unchanged (domain.custody)
@@ -27,8 +28,8 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from gateway.domain.custody import ItemRefusal, SignerRefusedError
-from gateway.domain.errors import GatewayError, PolicyDeniedError
+from gateway.domain.custody import SIGNER_DOMAIN, ItemRefusal, SignerRefusedError
+from gateway.domain.errors import GatewayError, PolicyDeniedError, Signed
 
 DOMAIN: Final = "gateway.solward"
 RETRY_DELAY_MS: Final = 500
@@ -58,6 +59,7 @@ CODES: Final = {
     "INTERNAL": _Code.INTERNAL,
     "SESSION_INVALID": _Code.UNAUTHENTICATED,
     "TRANSACTION_REJECTED": _Code.FAILED_PRECONDITION,
+    "SHUTTING_DOWN": _Code.UNAVAILABLE,
 }
 _CODE_BY_NUMBER: Final = {code.value[0]: code for code in _Code}
 
@@ -74,7 +76,8 @@ def to_status(error: GatewayError) -> status_pb2.Status:
     reason = reason_of(error)
     code = CODES[reason]
     rule = error.rule if isinstance(error, PolicyDeniedError) else ""
-    details: list[Message] = [_error_info(reason, DOMAIN, {"field": error.field, "rule": rule})]
+    metadata = {"signed": error.signed, "field": error.field, "rule": rule}
+    details: list[Message] = [_error_info(reason, DOMAIN, metadata)]
     if code is _Code.UNAVAILABLE:
         details.append(_retry_info(RETRY_DELAY_MS))
     elif error.field:
@@ -104,23 +107,34 @@ def item_to_status(refusal: ItemRefusal) -> status_pb2.Status:
     return _status(code, refusal.message, details)
 
 
-def internal_status(incident_id: str) -> status_pb2.Status:
+def internal_status(incident_id: str, signed: Signed) -> status_pb2.Status:
     """Returns the status of a failure that nobody foresaw: an id to look for in the log."""
     message = f"the gateway failed; its log has incident {incident_id}"
-    return _status(
-        _Code.INTERNAL, message, [_error_info("INTERNAL", DOMAIN, {"incident_id": incident_id})]
-    )
+    metadata = {"signed": signed, "incident_id": incident_id}
+    return _status(_Code.INTERNAL, message, [_error_info("INTERNAL", DOMAIN, metadata)])
 
 
 def refused_item(error: GatewayError) -> ItemRefusal:
-    """Returns an error of the gateway as the result of one item of a batch."""
+    """Returns an error as the result of one item of a batch."""
+    if isinstance(error, SignerRefusedError):
+        return ItemRefusal(
+            reason=error.reason,
+            domain=SIGNER_DOMAIN,
+            code=error.code,
+            message=error.message,
+            field=error.field,
+            signed=error.signed,
+        )
     reason = reason_of(error)
+    code = CODES[reason]
     return ItemRefusal(
         reason=reason,
         domain=DOMAIN,
-        code=CODES[reason].value[0],
+        code=code.value[0],
         message=error.message,
         field=error.field,
+        retry_delay_ms=RETRY_DELAY_MS if code is _Code.UNAVAILABLE else 0,
+        signed=error.signed,
     )
 
 

@@ -9,6 +9,7 @@ Nothing from an exception that was not expected is ever sent: its text might hol
 """
 
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any, NoReturn, cast
 
@@ -49,6 +50,7 @@ STATUS: dict["pb.ErrorReason.ValueType", grpc.StatusCode] = {
     pb.ERROR_REASON_EXPORT_DISABLED: grpc.StatusCode.FAILED_PRECONDITION,
     pb.ERROR_REASON_POLICY_REJECTED: grpc.StatusCode.FAILED_PRECONDITION,
     pb.ERROR_REASON_ARCHIVE_REJECTED: grpc.StatusCode.PERMISSION_DENIED,
+    pb.ERROR_REASON_SHUTTING_DOWN: grpc.StatusCode.UNAVAILABLE,
 }
 log = logging.getLogger("solward.signer")
 
@@ -176,25 +178,60 @@ def abort(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
     context.abort(refusal.code, refusal.message)
 
 
+class Calls:
+    """The calls under way. Once drained, new ones are refused: to ask again elsewhere is safe."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._changed = threading.Condition()
+        self._count = 0
+        self._ended = False
+
+    def begin(self) -> None:
+        """Count a call in. Raises Refusal."""
+        with self._changed:
+            if self._ended:
+                raise Refusal(
+                    pb.ERROR_REASON_SHUTTING_DOWN, "the signer stops", retry_delay_ms=_BUSY_RETRY_MS
+                )
+            self._count += 1
+
+    def end(self) -> None:
+        """Count a call out."""
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def drain(self, timeout_s: float) -> None:
+        """Refuse new calls, and wait for those under way."""
+        with self._changed:
+            self._ended = True
+            self._changed.wait_for(lambda: not self._count, timeout_s)
+
+
 class RefusalInterceptor(grpc.ServerInterceptor):
     """Turns what a servicer raises into a status: a refusal as it is, the rest as bare INTERNAL."""
+
+    def __init__(self, calls: Calls) -> None:
+        """Count calls in `calls`."""
+        self._calls = calls
 
     def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Wrap the handler of a unary or response-streaming call."""
         handler = continuation(handler_call_details)
-        if handler is None:
-            return None
+        if handler is None or handler_call_details.method.startswith("/grpc.health."):
+            return handler  # to be asked to the end; what it serves holds nothing up
         if handler.response_streaming:
             make, inner = grpc.unary_stream_rpc_method_handler, handler.unary_stream
         else:
             make, inner = grpc.unary_unary_rpc_method_handler, handler.unary_unary
 
         def guarded(request: Any, context: grpc.ServicerContext) -> Any:
-            with _Guard(context, handler_call_details.method):
+            with _Guard(context, handler_call_details.method, self._calls):
                 return inner(request, context)
 
         def guarded_stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            with _Guard(context, handler_call_details.method):
+            with _Guard(context, handler_call_details.method, self._calls):
                 yield from inner(request, context)
 
         # grpc's own generics cannot say "whatever the inner handler takes".
@@ -206,14 +243,19 @@ class RefusalInterceptor(grpc.ServerInterceptor):
 
 
 class _Guard:
-    def __init__(self, context: grpc.ServicerContext, method: str) -> None:
+    def __init__(self, context: grpc.ServicerContext, method: str, calls: Calls) -> None:
         self._context = context
         self._method = method
+        self._calls = calls
 
     def __enter__(self) -> None:
-        return None
+        try:
+            self._calls.begin()
+        except Refusal as refusal:
+            abort(self._context, refusal)
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        self._calls.end()
         if error is None or isinstance(error, GeneratorExit):
             return
         if (refusal := refusal_of(error)) is not None:
@@ -222,4 +264,5 @@ class _Guard:
             return  # an inner abort is on its way out
         # The type alone: the text of an unexpected exception might hold a secret.
         log.error("%s failed: %s", self._method, type(error).__name__)
-        abort(self._context, Refusal(pb.ERROR_REASON_INTERNAL, "internal error"))
+        signed = "maybe" if "/Sign" in self._method else "no"
+        abort(self._context, Refusal(pb.ERROR_REASON_INTERNAL, "internal error", signed=signed))

@@ -18,7 +18,7 @@ from signer_daemon.admin_service import POLICY_VERSION, AdminService
 from signer_daemon.admission import Admission
 from signer_daemon.config import Config
 from signer_daemon.custody import Custody
-from signer_daemon.errors import RefusalInterceptor
+from signer_daemon.errors import Calls, RefusalInterceptor
 from signer_daemon.freezes import Freezes
 from signer_daemon.hardening import Hardening
 from signer_daemon.ledger import Meters, SystemClock, open_log
@@ -51,6 +51,7 @@ _PAGES_PER_WORKER = 12  # what the greediest call holds at once, and one to spar
 _SWEEP_S = 1.0
 _HEAD_S = 60.0
 _DRAIN_S = 5.0
+_LAST_WORDS_S = 1.0
 log = logging.getLogger("solward.signer")
 
 
@@ -62,6 +63,7 @@ class Signer:
         self._config = config
         self._stack = ExitStack()
         self._stopping = threading.Event()
+        self._calls = Calls()
         self._hardening = Hardening(insecure_dev=insecure_dev)
         self._stack.callback(self._hardening.close)
         try:
@@ -195,11 +197,12 @@ class Signer:
             self._trail.log.append(self._trail.event("insecure_dev", "", "ok", missing=missing))
         for server, status in ((gateway_side, self._health), (admin_side, admin_health)):
             server.start()
-            self._stack.callback(_drain, server)
+            self._stack.callback(_stop, server)
             for name in ("", SERVICE):
                 status.set(name, health_pb2.HealthCheckResponse.SERVING)
         sweeper = threading.Thread(target=self._sweep, name="sweep", daemon=True)
         sweeper.start()
+        self._stack.callback(self._calls.drain, _DRAIN_S)
         self._stack.callback(sweeper.join)
         self._stack.callback(self._stopping.set)
         self._stack.callback(self._health.enter_graceful_shutdown)
@@ -207,7 +210,7 @@ class Signer:
     def _server(self, workers: int) -> tuple[grpc.Server, health.HealthServicer]:
         server = grpc.server(
             ThreadPoolExecutor(workers, thread_name_prefix="rpc"),
-            interceptors=[RefusalInterceptor()],
+            interceptors=[RefusalInterceptor(self._calls)],
             options=_OPTIONS,
         )
         status = health.HealthServicer()
@@ -238,8 +241,8 @@ def _require_no_older(rules: policy.Policy, standing: dict[str, str]) -> None:
         raise policy.PolicyError(f"version is {rules.version}, but {last} was in force before")
 
 
-def _drain(server: grpc.Server) -> None:
-    server.stop(_DRAIN_S).wait()
+def _stop(server: grpc.Server) -> None:
+    server.stop(_LAST_WORDS_S).wait()
 
 
 def _release() -> str:

@@ -13,7 +13,7 @@ from google.rpc import status_pb2
 
 from gateway import errors, logs
 from gateway.domain.custody import SignerRefusedError
-from gateway.domain.errors import GatewayError, InvalidArgumentError
+from gateway.domain.errors import GatewayError, InvalidArgumentError, ShuttingDownError, Signed
 from gateway.domain.ports import Clock
 
 log = logging.getLogger("solward.gateway")
@@ -27,12 +27,15 @@ _PASSING: Final = (
     SystemExit,
 )
 
+# The streams that end only when their client goes: a drain would wait for them in vain.
 _WATCHES: Final = frozenset(
     {
         "/grpc.health.v1.Health/Watch",
         "/solward.gateway.v1.DistributionService/WatchDistribution",
     }
 )
+_SIGNING: Final = "/solward.gateway.v1.SigningService/Sign"
+_UNWIND_S: Final = 1.0
 
 
 class CallRefusedError(Exception):
@@ -43,31 +46,44 @@ class CallRefusedError(Exception):
         self.status = status
 
 
-class Watches:
-    """The streams that end only when their client goes: a drain would wait for them in vain."""
+class Calls:
+    """The calls under way, for an end in order: every client is told what became of its own."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], str] = {}
         self.ended = False
 
     @contextmanager
     def joined(self, method: str) -> Iterator[None]:
-        """Counts the present task among the watches, if its method is one."""
+        """Counts the present task in. Raises ShuttingDownError once the gateway stops, except for
+        questions about its health.
+        """
+        if self.ended and not method.startswith("/grpc.health."):
+            raise ShuttingDownError("the gateway stops")
         task = asyncio.current_task()
-        if task is None or method not in _WATCHES:
+        if task is None:
             yield
             return
-        self._tasks.add(task)
+        self._tasks[task] = method
         try:
             yield
         finally:
-            self._tasks.discard(task)
+            del self._tasks[task]
 
-    def end(self) -> None:
-        """Ends them all; their clients are told UNAVAILABLE and may watch elsewhere."""
+    async def drain(self, seconds: float) -> None:
+        """Refuses new calls, ends watches, and after `seconds` whatever still runs.
+
+        Their clients are told SHUTTING_DOWN and may go elsewhere.
+        """
         self.ended = True
+        for task in [task for task, method in self._tasks.items() if method in _WATCHES]:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
         for task in self._tasks:
             task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_UNWIND_S)
 
 
 class StatusInterceptor(grpc.aio.ServerInterceptor):
@@ -75,7 +91,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.watches = Watches()
+        self.calls = Calls()
 
     async def intercept_service(
         self,
@@ -88,7 +104,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
             return handler  # unknown methods; of ours, only reflection takes a stream
         guard = _Guard(
             self._clock,
-            self.watches,
+            self.calls,
             handler_call_details.method,
             handler.request_deserializer,
         )
@@ -106,11 +122,12 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
 class _Guard:
     def __init__(
-        self, clock: Clock, watches: Watches, method: str, decode: Callable[[bytes], Message]
+        self, clock: Clock, calls: Calls, method: str, decode: Callable[[bytes], Message]
     ) -> None:
         self._clock = clock
-        self._watches = watches
+        self._calls = calls
         self._method = method
+        self._if_lost: Signed = "maybe" if method.startswith(_SIGNING) else "no"
         self._decode = decode
 
     def unary(
@@ -119,7 +136,8 @@ class _Guard:
         async def guarded(raw: bytes, context: Context) -> Message:
             started_s = self._clock.monotonic_s()
             try:
-                return await inner(self._request(raw), context)
+                with self._calls.joined(self._method):
+                    return await inner(self._request(raw), context)
             except BaseException as error:  # noqa: BLE001 the one place; a Rust panic is no Exception
                 await self._fail(error, context, started_s)
 
@@ -131,8 +149,8 @@ class _Guard:
         async def guarded(raw: bytes, context: Context) -> None:
             started_s = self._clock.monotonic_s()
             try:
-                responses = inner(self._request(raw), context)
-                with self._watches.joined(self._method):
+                with self._calls.joined(self._method):
+                    responses = inner(self._request(raw), context)
                     if isinstance(responses, AsyncIterator):
                         await _write_all(responses, context)
                     else:
@@ -150,8 +168,8 @@ class _Guard:
 
     async def _fail(self, error: BaseException, context: Context, started_s: float) -> NoReturn:
         """Ends the call with the error's status, logged; raises what is to pass."""
-        if isinstance(error, asyncio.CancelledError) and self._watches.ended:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the gateway stops")
+        if isinstance(error, asyncio.CancelledError) and self._calls.ended:
+            error = ShuttingDownError("the gateway stops", signed=self._if_lost)
         if isinstance(error, _PASSING):
             raise error
         incident_id = ""
@@ -161,7 +179,7 @@ class _Guard:
             status = errors.to_status(error)
         else:
             incident_id = uuid.uuid4().hex
-            status = errors.internal_status(incident_id)
+            status = errors.internal_status(incident_id, self._if_lost)
         code = errors.code_of(status.code)
         facts: dict[str, Any] = {
             "method": self._method,

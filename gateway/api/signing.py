@@ -245,5 +245,6 @@ def _result(order: SignOrder, outcome: SignOutcome | GatewayError) -> pb.SignTra
             rule=refusal.rule,
             field=refusal.field,
             retry_delay_ms=refusal.retry_delay_ms,
+            signed=refusal.signed,
         ),
     )

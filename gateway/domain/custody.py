@@ -8,10 +8,11 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Final, Literal, Protocol
 
-from gateway.domain.errors import GatewayError
+from gateway.domain.errors import GatewayError, Signed
 from gateway.domain.verdicts import PolicyAnswer, PolicyForecast, PolicyGroups
 from gateway.domain.wallets import IndexRange, OwnershipProof, SigningWallet
 
+SIGNER_DOMAIN: Final = "signer.solward"
 SessionPurpose = Literal["PURPOSE_SIGN", "PURPOSE_VERIFY"]
 _RECORD_FIELDS: Final = 8
 _KEY_ID_FIELD: Final = 4
@@ -24,10 +25,20 @@ class SignerRefusedError(GatewayError):
     signer's own details, `signed` "no" or "maybe".
     """
 
-    def __init__(self, message: str, *, code: int, reason: str, field: str, status: bytes) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int,
+        reason: str,
+        field: str,
+        status: bytes,
+        signed: Signed = "no",
+    ) -> None:
         super().__init__(message, field=field, reason=reason)
         self.code = code
         self.status = status
+        self.signed = signed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@
     ├── OutOfRangeError               the result would not fit (u64)
     ├── StoreUnavailableError         the database cannot be reached, timed out or refused the work
     ├── SignerUnavailableError        the signer cannot be reached
+    ├── ShuttingDownError             the gateway is stopping
     ├── ChainUnavailableError         no RPC endpoint gave an answer that can be believed
     └── TransactionRejectedError      the RPC node refused a transaction (it may land all the same)
 
@@ -19,7 +20,9 @@ Every error has a `reason`, a name of gateway.v1.ErrorReason without its prefix.
 Messages are safe to show: they hold no secret and nothing of a sealed record.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+Signed = Literal["no", "maybe"]
 
 
 class GatewayError(Exception):
@@ -29,6 +32,8 @@ class GatewayError(Exception):
     """
 
     default_reason: ClassVar[str] = "INTERNAL"
+    signed: Signed = "no"
+    """Whether a signature was made for whoever asked: "maybe" where the answer was lost."""
 
     def __init__(self, message: str, *, field: str = "", reason: str = "") -> None:
         super().__init__(message)
@@ -106,9 +111,26 @@ class StoreUnavailableError(GatewayError):
 
 
 class SignerUnavailableError(GatewayError):
-    """The signer cannot be reached or did not answer in time."""
+    """The signer cannot be reached or did not answer in time.
+
+    `signed` is "maybe" if it had been asked for a signature by then.
+    """
 
     default_reason = "SIGNER_UNAVAILABLE"
+
+    def __init__(self, message: str, *, signed: Signed = "no") -> None:
+        super().__init__(message)
+        self.signed = signed
+
+
+class ShuttingDownError(GatewayError):
+    """The gateway is stopping. `signed` as in SignerUnavailableError."""
+
+    default_reason = "SHUTTING_DOWN"
+
+    def __init__(self, message: str, *, signed: Signed = "no") -> None:
+        super().__init__(message)
+        self.signed = signed
 
 
 class ChainUnavailableError(GatewayError):

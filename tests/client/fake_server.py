@@ -21,9 +21,10 @@ def refuse(
     rule: str = "",
     field: str = "",
     retry_ms: int = 0,
+    signed: str = "no",
 ) -> NoReturn:
     """End a call the way the servers do, with google.rpc details."""
-    metadata = {"signed": "no"} | ({"rule": rule} if rule else {})
+    metadata = {"signed": signed} | ({"rule": rule} if rule else {})
     details: list[Any] = [
         error_details_pb2.ErrorInfo(reason=reason, domain="signer.solward", metadata=metadata)
     ]

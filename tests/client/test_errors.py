@@ -127,6 +127,25 @@ def test_a_failure_without_words_or_metadata_still_decodes() -> None:
     )
 
 
+@pytest.mark.parametrize("signed", ["no", "maybe"])
+def test_the_server_says_whether_it_signed(
+    gateway: FakeGateway, solward: Solward, signed: str
+) -> None:
+    """`signed` is the server's word; where no server answered, nobody knows."""
+    gateway.deny = {
+        "code": grpc.StatusCode.UNAVAILABLE,
+        "reason": "SIGNER_UNAVAILABLE",
+        "message": "the signer does not answer",
+        "signed": signed,
+    }
+
+    with pytest.raises(UnavailableError) as caught:
+        solward.masters.get(MASTER.id)
+
+    assert signed == caught.value.signed
+    assert "maybe" == decode(BareError(grpc.StatusCode.UNAVAILABLE, "gone")).signed
+
+
 @given(raw=st.binary(max_size=200))
 def test_details_that_do_not_parse_never_raise(raw: bytes) -> None:
     """Whatever bytes stand in the details, the code and the message survive."""

@@ -16,6 +16,8 @@ from gateway.clock import SystemClock
 from gateway.domain import errors as domain
 from gateway.domain.custody import ItemRefusal
 from solward.gateway.v1 import errors_pb2
+from solward.gateway.v1 import signing_service_pb2 as signing_pb
+from solward.gateway.v1 import signing_service_pb2_grpc as signing_grpc
 from solward.gateway.v1 import wallet_service_pb2 as pb
 from solward.gateway.v1 import wallet_service_pb2_grpc as pb_grpc
 from tests.gateway.support import parse, refusal_of
@@ -141,7 +143,7 @@ async def test_what_nobody_foresaw_is_an_incident(kind: type[BaseException]) -> 
         refusal = await refusal_of(stub.GetWallet(pb.GetWalletRequest()))
         assert (grpc.StatusCode.INTERNAL, "INTERNAL") == (refusal.code, refusal.reason)
         line = json.loads(stream.getvalue().splitlines()[-1])
-        assert refusal.metadata["incident_id"] == line["id"]
+        assert {"signed": "no", "incident_id": line["id"]} == refusal.metadata
         assert line["error"] == [f"{kind.__module__}.{kind.__qualname__}"]
         assert any("GetWallet" in place for place in line["trace"])
         assert CANARY not in refusal.message + str(refusal.metadata) + stream.getvalue()
@@ -152,6 +154,26 @@ async def test_what_nobody_foresaw_is_an_incident(kind: type[BaseException]) -> 
         await with_server(work)
     finally:
         logging.getLogger(logs.LOGGER_NAME).removeHandler(handler)
+
+
+async def test_an_incident_of_a_call_that_signs_leaves_open_whether_it_did() -> None:
+    """Nobody knows how far it came: `signed` is "maybe"."""
+
+    class FaultySigning(signing_grpc.SigningServiceServicer):
+        async def SignMessage(  # noqa: N802 gRPC calls it so
+            self, _request: signing_pb.SignMessageRequest, _context: object
+        ) -> signing_pb.SignMessageResponse:
+            raise KeyError(CANARY)
+
+    server = grpc.aio.server(interceptors=[StatusInterceptor(SystemClock())])
+    signing_grpc.add_SigningServiceServicer_to_server(cast(Any, FaultySigning)(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub: Any = signing_grpc.SigningServiceStub(channel)
+        refusal = await refusal_of(stub.SignMessage(signing_pb.SignMessageRequest()))
+    await server.stop(None)
+    assert ("INTERNAL", "maybe") == (refusal.reason, refusal.metadata["signed"])
 
 
 async def test_a_stream_that_fails_midway_ends_with_a_status() -> None:

@@ -4,15 +4,17 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from solward.signer.v1 import signer_service_pb2 as pb
-from tests.signer.client import connected, sign_message
+from tests.signer.client import Client, connected, sign_message
 from tests.signer.house import House
 from tests.signer.process import SignerProcess, StartRefused, signer_process
+from tests.signer.refusals import refusal_of
 
 WALLETS = 10_000
 PASSWORD = "a password of the house"
@@ -94,6 +96,39 @@ def test_sigterm_drains_and_tidies_up(signer: SignerProcess) -> None:
     assert 0 == signer.wait()
     assert not signer.socket.exists()
     assert not signer.admin_socket.exists()
+
+
+def test_while_it_drains_a_new_call_is_told_so(signer: SignerProcess) -> None:
+    """SHUTTING_DOWN, with nothing signed and a time to try again, until what is under way has been
+    delivered; then the process ends with 0. Whoever asks for its health is no call that it waits
+    for, and is answered.
+    """
+    with connected(signer) as client, grpc.insecure_channel(f"unix:{signer.socket}") as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watch = health.Watch(health_pb2.HealthCheckRequest())
+        assert health_pb2.HealthCheckResponse.SERVING == next(watch).status
+        master = client.signer.CreateMasterWallet(client.create_master(PASSWORD)).master
+        stream = client.signer.DeriveWallets(client.derive(master, PASSWORD, WALLETS))
+        count = len(next(stream).addresses)
+        signer.terminate()
+        assert health_pb2.HealthCheckResponse.NOT_SERVING == next(watch).status
+        refusal = refusal_of(lambda: call_until_refused(client))
+        count += sum(len(part.addresses) for part in stream)
+    assert (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN", "no") == (
+        refusal.code,
+        refusal.reason,
+        refusal.signed,
+    )
+    assert refusal.retry_delay_ms > 0
+    assert WALLETS == count
+    assert 0 == signer.wait()
+
+
+def call_until_refused(client: Client) -> None:
+    """Ask for something simple until it is refused: the signal is on its way."""
+    deadline_s = time.monotonic() + RESTART_S
+    while time.monotonic() < deadline_s:
+        client.signer.GetSignerInfo(pb.GetSignerInfoRequest())
 
 
 def test_a_follower_of_the_log_does_not_hold_up_the_end(signer: SignerProcess) -> None:

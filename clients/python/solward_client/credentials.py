@@ -41,6 +41,7 @@ class Sealer:
                 "the signer's sealing key is not the pinned one; nothing was sent",
                 reason="SIGNER_KEY_CHANGED",
                 domain=CLIENT_DOMAIN,
+                signed="no",
             )
         return seal(key, secret, purpose=purpose, rpc=rpc, fields=fields, now_s=self._now_s())
 

@@ -29,9 +29,12 @@ class SolwardError(Exception):
 
     `reason` and `domain` are those of google.rpc.ErrorInfo: the stable name of what happened and
     who says so. Both are empty where the transport failed before a server of Solward could answer.
+
+    `signed` is "no" if no signature was made by the call, "maybe" if nobody can say: asked again
+    for the same bytes, the signer gives the same signature.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each thing that details name
         self,
         code: grpc.StatusCode,
         message: str,
@@ -41,6 +44,7 @@ class SolwardError(Exception):
         field: str = "",
         rule: str = "",
         retry_delay_ms: int = 0,
+        signed: str = "maybe",
     ) -> None:
         """Take the canonical status, the server's words and what its details name."""
         super().__init__(message)
@@ -51,6 +55,7 @@ class SolwardError(Exception):
         self.field = field
         self.rule = rule
         self.retry_delay_ms = retry_delay_ms
+        self.signed = signed
 
     def __str__(self) -> str:
         """Return one line: reason, message, and field and rule where the message lacks them."""
@@ -136,6 +141,7 @@ def from_batch_item(error: signing_pb.SigningError) -> SolwardError:
         field=error.field,
         rule=error.rule,
         retry_delay_ms=error.retry_delay_ms,
+        signed=error.signed or "maybe",
     )
 
 
@@ -161,7 +167,8 @@ def _facts(status: status_pb2.Status) -> dict[str, Any]:
     info = _unpack(status, error_details_pb2.ErrorInfo)
     if info is not None:
         facts = {"reason": info.reason, "domain": info.domain}
-        facts |= {key: info.metadata[key] for key in ("field", "rule") if key in info.metadata}
+        names = ("field", "rule", "signed")
+        facts |= {name: info.metadata[name] for name in names if name in info.metadata}
     bad_request = _unpack(status, error_details_pb2.BadRequest)
     if bad_request is not None and bad_request.field_violations:
         facts.setdefault("field", bad_request.field_violations[0].field)

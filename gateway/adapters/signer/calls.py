@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 import grpc
 
 from gateway.adapters.signer.refusals import to_gateway_error
+from gateway.domain.errors import Signed
 from solward.signer.v1 import signer_service_pb2 as pb
 
 # The signer takes 8 MiB.
@@ -51,9 +52,9 @@ def parts(
     yield part
 
 
-async def answer(call: Awaitable[T]) -> T:
+async def answer(call: Awaitable[T], *, if_lost: Signed = "no") -> T:
     """Returns a call's answer; raises as `to_gateway_error` says."""
     try:
         return await call
     except grpc.aio.AioRpcError as error:
-        raise to_gateway_error(error) from error
+        raise to_gateway_error(error, if_lost=if_lost) from error

@@ -10,6 +10,7 @@ from gateway.adapters.signer import messages
 from gateway.adapters.signer.audit import SignerAuditFeed
 from gateway.adapters.signer.calls import Stream, answer, parts
 from gateway.adapters.signer.sealer import Sealer, Wanted
+from gateway.adapters.signer.signatures import SignatureCalls
 from gateway.domain.custody import (
     DerivedColumns,
     RotatedRecords,
@@ -35,7 +36,6 @@ _CALL_TIMEOUT_S: Final = 30.0
 _LONG_TIMEOUT_S: Final = 120.0
 # A rotation of 10,000 records, or 500 transactions with their proofs, is past the default 4 MiB.
 _MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
-_SIGNED_ITEMS_MAX: Final = 500
 # A call that judges holds one of the signer's threads and no lock: short calls let others in.
 _JUDGED_ITEMS_MAX: Final = 100
 _OPTIONS: Final = (
@@ -57,6 +57,7 @@ class SignerClient:
     def __init__(self, socket: Path, clock: Clock, *, seal_plaintext: bool) -> None:
         self._channel = grpc.aio.insecure_channel(f"unix:{socket}", options=_OPTIONS)
         self._stub: pb_grpc.SignerServiceAsyncStub = pb_grpc.SignerServiceStub(self._channel)
+        self._signatures = SignatureCalls(self._channel)
         self._sealer = Sealer(self.info, clock, seal_plaintext=seal_plaintext)
 
     async def close(self) -> None:
@@ -212,34 +213,14 @@ class SignerClient:
     async def sign_transactions(
         self, request_id: str, token: bytes, items: Sequence[SignItem]
     ) -> list[SignOutcome]:
-        """Signs in order; see the port.
-
-        A batch whose wallets and proofs outgrow the signer's message limit goes in several calls.
-        """
-        outcomes: list[SignOutcome] = []
-        for part in parts([messages.sign_item(item) for item in items], _SIGNED_ITEMS_MAX):
-            request = pb.SignTransactionsRequest(
-                request_id=request_id, session_token=token, items=part
-            )
-            call = self._stub.SignTransactions(request, timeout=_CALL_TIMEOUT_S)
-            response = await answer(call)
-            if len(response.results) != len(part):
-                raise SignerUnavailableError("the signer's answer is not one result for each item")
-            outcomes += messages.sign_outcomes(response.results)
-        return outcomes
+        """Signs in order; see the port."""
+        return await self._signatures.transactions(request_id, token, items)
 
     async def sign_message(
         self, request_id: str, token: bytes, wallet: SigningWallet, message: bytes
     ) -> bytes:
         """Signs one message."""
-        request = pb.SignMessageRequest(
-            request_id=request_id,
-            session_token=token,
-            wallet=messages.wallet_record(wallet),
-            message=message,
-        )
-        response = await answer(self._stub.SignMessage(request, timeout=_CALL_TIMEOUT_S))
-        return response.signature
+        return await self._signatures.message(request_id, token, wallet, message)
 
     async def check_policy(self, item: SignItem) -> PolicyAnswer:
         """Says what the policy would answer."""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.adapters.signer.refusals import SIGNER_DOMAIN
 from gateway.domain.custody import (
+    SIGNER_DOMAIN,
     DerivedColumns,
     ItemRefusal,
     SealedMaster,

@@ -53,7 +53,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 14
     """The database does not answer. UNAVAILABLE."""
     ERROR_REASON_SIGNER_UNAVAILABLE: _ErrorReason.ValueType  # 15
-    """The signer does not answer. UNAVAILABLE."""
+    """The signer does not answer. UNAVAILABLE; `signed` says whether it was asked to sign."""
     ERROR_REASON_RPC_UNAVAILABLE: _ErrorReason.ValueType  # 16
     """The RPC node does not answer, or answers what cannot be understood. UNAVAILABLE."""
     ERROR_REASON_NOT_IMPLEMENTED: _ErrorReason.ValueType  # 17
@@ -64,6 +64,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The session token is missing or malformed. UNAUTHENTICATED."""
     ERROR_REASON_TRANSACTION_REJECTED: _ErrorReason.ValueType  # 20
     """The RPC node refused the transaction. FAILED_PRECONDITION."""
+    ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 21
+    """The gateway is stopping: a new call, or one that did not end in the time that it gives. UNAVAILABLE."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Names why a call was refused by the gateway.
@@ -71,8 +73,13 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     A refusal carries one `google.rpc.ErrorInfo` whose `domain` is
     "gateway.solward" and whose `reason` is the name of a value without the prefix
     `ERROR_REASON_`. Where the signer refused, the gateway passes on the signer's own
-    ErrorInfo (domain "signer.solward") and status unchanged. Bad input also carries a
-    `google.rpc.BadRequest` that names the field.
+    ErrorInfo (domain "signer.solward") and status unchanged; a signer that is stopping is
+    SIGNER_UNAVAILABLE. Bad input also carries a `google.rpc.BadRequest` that names the field.
+
+    The metadata always holds `signed`: "no" (no signature was made), or "maybe" (SignTransaction,
+    SignTransactions or SignMessage lost the signer's answer). A status without an ErrorInfo is the
+    transport's: of these three calls it means "maybe". To ask again for the same bytes is safe: they get
+    the same signature, counted again. Before other bytes take their place, ListAuditEvents tells.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -106,7 +113,7 @@ ERROR_REASON_POLICY_DENIED: ErrorReason.ValueType  # 13
 ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 14
 """The database does not answer. UNAVAILABLE."""
 ERROR_REASON_SIGNER_UNAVAILABLE: ErrorReason.ValueType  # 15
-"""The signer does not answer. UNAVAILABLE."""
+"""The signer does not answer. UNAVAILABLE; `signed` says whether it was asked to sign."""
 ERROR_REASON_RPC_UNAVAILABLE: ErrorReason.ValueType  # 16
 """The RPC node does not answer, or answers what cannot be understood. UNAVAILABLE."""
 ERROR_REASON_NOT_IMPLEMENTED: ErrorReason.ValueType  # 17
@@ -117,4 +124,6 @@ ERROR_REASON_SESSION_INVALID: ErrorReason.ValueType  # 19
 """The session token is missing or malformed. UNAUTHENTICATED."""
 ERROR_REASON_TRANSACTION_REJECTED: ErrorReason.ValueType  # 20
 """The RPC node refused the transaction. FAILED_PRECONDITION."""
+ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 21
+"""The gateway is stopping: a new call, or one that did not end in the time that it gives. UNAVAILABLE."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -494,6 +494,7 @@ class SigningError(_message.Message):
     RULE_FIELD_NUMBER: _builtins.int
     FIELD_FIELD_NUMBER: _builtins.int
     RETRY_DELAY_MS_FIELD_NUMBER: _builtins.int
+    SIGNED_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """The stable reason, as in ErrorInfo."""
     domain: _builtins.str
@@ -508,6 +509,8 @@ class SigningError(_message.Message):
     """The field at fault; empty if none is."""
     retry_delay_ms: _builtins.int
     """When to try again, milliseconds from now; 0 if it makes no sense."""
+    signed: _builtins.str
+    """Whether a signature was made, as in ErrorInfo: "no" or "maybe"."""
     def __init__(
         self,
         *,
@@ -518,10 +521,11 @@ class SigningError(_message.Message):
         rule: _builtins.str = ...,
         field: _builtins.str = ...,
         retry_delay_ms: _builtins.int = ...,
+        signed: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "domain", b"domain", "field", b"field", "message", b"message", "reason", b"reason", "retry_delay_ms", b"retry_delay_ms", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "domain", b"domain", "field", b"field", "message", b"message", "reason", b"reason", "retry_delay_ms", b"retry_delay_ms", "rule", b"rule", "signed", b"signed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

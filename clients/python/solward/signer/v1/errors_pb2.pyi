@@ -76,6 +76,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The policy file cannot take the place of the one in force. FAILED_PRECONDITION; nothing has changed."""
     ERROR_REASON_ARCHIVE_REJECTED: _ErrorReason.ValueType  # 24
     """The archive does not open: wrong password or altered bytes. PERMISSION_DENIED."""
+    ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 25
+    """The signer is stopping: calls under way are finished, new ones refused. UNAVAILABLE."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Names why a call, or one item of a batch, was refused.
@@ -83,7 +85,8 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     A refusal carries one `google.rpc.ErrorInfo` whose `domain` is
     "signer.solward" and whose `reason` is the name of a value without the prefix
     `ERROR_REASON_`. Its metadata always holds `signed`: "no" (nothing was signed),
-    or "maybe" (the process failed after the key was used).
+    or "maybe" (a call that signs failed in a way that was not expected, perhaps after the key was used).
+    A status without this ErrorInfo is the transport's: of a call that signs it means "maybe".
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -140,4 +143,6 @@ ERROR_REASON_POLICY_REJECTED: ErrorReason.ValueType  # 23
 """The policy file cannot take the place of the one in force. FAILED_PRECONDITION; nothing has changed."""
 ERROR_REASON_ARCHIVE_REJECTED: ErrorReason.ValueType  # 24
 """The archive does not open: wrong password or altered bytes. PERMISSION_DENIED."""
+ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 25
+"""The signer is stopping: calls under way are finished, new ones refused. UNAVAILABLE."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
