@@ -77,6 +77,13 @@ class Output:
         if not self.as_json:
             self._stderr.write(f"{text}\n")
 
+    def warning(self, text: str) -> None:
+        """Tell a person, or a program, of a danger."""
+        if self.as_json:
+            self._stderr.write(json.dumps({"warning": text}) + "\n")
+        else:
+            self._stderr.write(f"solward: WARNING: {text}\n")
+
     def error(self, text: str, facts: dict[str, Any] | None = None) -> None:
         """Say why a command failed: one line, or a JSON object."""
         if self.as_json:

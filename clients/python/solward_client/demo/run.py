@@ -20,7 +20,7 @@ from solward_client.errors import SolwardError
 HELD, FAILED = 0, 1
 
 
-def run_demo(scale: Scale, screen: Screen | None = None) -> int:
+def run_demo(scale: Scale, screen: Screen | None = None, *, insecure_dev: bool = False) -> int:
     """Run the main job on a stack of its own; return 0 if every claim held, 1 otherwise.
 
     The last line of stdout is one JSON object. Whatever happens, nothing is left running.
@@ -39,7 +39,9 @@ def run_demo(scale: Scale, screen: Screen | None = None) -> int:
     }
     try:
         with claims.step("total"):
-            _perform(scale, shown, claims, result)
+            # An empty environment: whatever DATABASE_URL may point to, this is not for it.
+            options = StackOptions(environment={}, durable=False, insecure_dev=insecure_dev)
+            _perform(scale, shown, claims, result, options)
     except (SolwardError, DevStackError, ChainError) as error:
         claims.check("the main job runs to its end", holds=False, seen=str(error))
     rows = [("held" if c.holds else "FAILED", c.text, c.seen) for c in claims.all]
@@ -52,11 +54,12 @@ def run_demo(scale: Scale, screen: Screen | None = None) -> int:
     return FAILED if claims.failed else HELD
 
 
-def _perform(scale: Scale, screen: Screen, claims: Claims, result: dict[str, Any]) -> None:
+def _perform(
+    scale: Scale, screen: Screen, claims: Claims, result: dict[str, Any], options: StackOptions
+) -> None:
     with ExitStack() as cleanup:
         state_dir = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="solward-")))
-        # An empty environment: whatever DATABASE_URL may point to, this is not for it.
-        stack = DevStack(state_dir, StackOptions(environment={}, durable=False))
+        stack = DevStack(state_dir, options)
         screen.say("Starting PostgreSQL, a local chain, the signer and the gateway ...")
         with claims.step("start"):
             running = cleanup.enter_context(ExitStack())

@@ -5,7 +5,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class SignerFiles:
     # Secrets that come by environment: given to the signer alone, never written to a file.
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     limits: Mapping[str, int] = field(default_factory=dict)
+    # True: the signer starts without the measures that this kernel lacks. For development only.
+    insecure_dev: bool = False
 
 
 def let_signer_read(policy: Path) -> None:
@@ -80,7 +82,9 @@ class SignerServer:
             let_signer_read(files.policy_file)
         write_private(files.config, to_toml(settings))
         environment = {**base_environment(), **ALLOCATOR_RECIPE, **files.variables}
-        self.process = _start("signer", "signer_daemon", files.config, files.log, environment)
+        flags = ["--insecure-dev"] if files.insecure_dev else []
+        command = ["signer_daemon", *flags]
+        self.process = _start("signer", command, files.config, files.log, environment)
         try:
             _wait_ready(self.process)
             for path in (self.socket, self.admin_socket):
@@ -115,7 +119,7 @@ class GatewayServer:
         write_private(files.config, to_toml(files.settings))
         if migrate:
             _migrate(files)
-        self.process = _start("gateway", "gateway", files.config, files.log, base_environment())
+        self.process = _start("gateway", ["gateway"], files.config, files.log, base_environment())
         try:
             # Where it listens; a configured TCP port of 0 appears here as the port that it got.
             self.listening = _wait_ready(self.process)
@@ -182,8 +186,10 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value).replace("\x7f", "\\u007f")
 
 
-def _start(name: str, module: str, config: Path, log: Path, environment: dict[str, str]) -> Process:
-    command = [sys.executable, "-m", module, "--config", str(config)]
+def _start(
+    name: str, module: Sequence[str], config: Path, log: Path, environment: dict[str, str]
+) -> Process:
+    command = [sys.executable, "-m", *module, "--config", str(config)]
     return Process(Program(name, command, log, environment, capture_stdout=True))
 
 

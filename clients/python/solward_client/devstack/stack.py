@@ -41,6 +41,8 @@ class StackOptions:
     # False: the database may lose its data in a power cut. For tests.
     durable: bool = True
     signer_limits: Mapping[str, int] = field(default_factory=dict)
+    # True: the signer starts on a kernel that lacks Landlock or seccomp, without them.
+    insecure_dev: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ class DevStack:
                 secrets=state.secret_files(omit=given),
                 variables=given,
                 limits=self._options.signer_limits,
+                insecure_dev=self._options.insecure_dev,
             )
         )
         self._exit.callback(signer.stop)
