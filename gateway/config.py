@@ -27,7 +27,7 @@
                                             # are two, otherwise 1
 
     [distribution]
-    transaction_version = "legacy"          # or "1", or "auto": the newest that the cluster runs
+    transaction_version = "legacy"          # or "0", "1", or "auto": the newest that runs
 
     [sealing]
     seal_plaintext_secrets = false          # true: passwords may come in clear and are sealed here
@@ -197,7 +197,7 @@ def _solana(table: Table, environment: Mapping[str, str]) -> Solana:
 def _version(table: Table) -> TransactionVersion | None:
     text = table.string("transaction_version") or "legacy"
     if text not in {"auto", *TransactionVersion}:
-        raise ConfigError('distribution.transaction_version: must be "auto", "legacy" or "1"')
+        raise ConfigError('distribution.transaction_version: must be "auto", "legacy", "0" or "1"')
     return None if text == "auto" else TransactionVersion(text)
 
 

@@ -1,6 +1,7 @@
 """From moves to a plan: packed into transactions, priced, summed up and sealed with an etag."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Final
@@ -9,6 +10,7 @@ from uuid import UUID
 from gateway.domain.amounts import U64_MAX
 from gateway.domain.errors import OutOfRangeError
 from gateway.domain.instructions import Instruction
+from gateway.domain.lookup_tables import NO_TABLES, LookupTable, LookupTables
 from gateway.domain.packing import TransactionVersion, pack
 from gateway.domain.plans import (
     SOL,
@@ -56,6 +58,7 @@ class Terms:
     prologue: tuple[Instruction, ...] = ()
     prologue_units: int = 0
     skips: Sequence[Skip] = ()
+    lookup_tables: LookupTables = NO_TABLES
 
     @property
     def opening_units(self) -> int:
@@ -81,11 +84,37 @@ def pack_moves(terms: Terms, moves: Sequence[Move]) -> list[Sequence[Move]]:
     """Returns the moves of each transaction, in order."""
     if terms.alone:
         return [moves[at : at + 1] for at in range(len(moves))]
+    if terms.fee_payer and terms.lookup_tables:
+        moves = _shelved(terms.lookup_tables, moves)
     units = compute_unit_limit(terms.opening_units, moves[:1])
     first = [*opening(terms.version, units, terms.rates.compute_unit_price), *terms.prologue]
-    counts = pack(terms.version, terms.fee_payer, first, map(steps_of, moves))
+    counts = pack(terms.version, terms.fee_payer, first, map(steps_of, moves), terms.lookup_tables)
     starts = accumulate(counts, initial=0)
     return [moves[start : start + count] for start, count in zip(starts, counts, strict=False)]
+
+
+def _shelved(tables: LookupTables, moves: Sequence[Move]) -> list[Move]:
+    """Returns moves in another order: what the same tables hold stands together.
+
+    What all of them use (a mint, who pays) says nothing of where a move belongs.
+    """
+    accounts = [
+        list(dict.fromkeys(use.address for step in steps_of(move) for use in step.accounts))
+        for move in moves
+    ]
+    uses = Counter(address for named in accounts for address in named)
+    keys = [tables.shelf_of([each for each in named if uses[each] == 1]) for named in accounts]
+    return [moves[place] for place in sorted(range(len(moves)), key=keys.__getitem__)]
+
+
+def _tables_used(terms: Terms, packed: Sequence[Sequence[Move]]) -> LookupTables:
+    if not terms.lookup_tables:
+        return NO_TABLES
+    used: set[LookupTable] = set()
+    for moves in packed:
+        steps = [*terms.prologue, *(step for move in moves for step in steps_of(move))]
+        used.update(terms.lookup_tables.used_by(payer_of(terms, moves), steps))
+    return terms.lookup_tables.only(used)
 
 
 def batch_fee(terms: Terms, moves: Sequence[Move]) -> tuple[int, int]:
@@ -136,6 +165,7 @@ def assemble(terms: Terms, packed: Sequence[Sequence[Move]], costs: Costs) -> Pl
         batches=batches,
         wallets=terms.wallets,
         skips=terms.skips,
+        lookup_tables=_tables_used(terms, packed),
     )
     if max(total, plan.estimate.required_lamports, plan.estimate.maximum_lamports) > U64_MAX:
         raise OutOfRangeError("the total and its fees exceed u64", field="total_lamports")

@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.domain.lookup_tables import NO_TABLES, LookupTables
 from gateway.domain.plans import Move
 from gateway.domain.states import AttemptState
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedBatch:
-    """A batch that this worker has leased, with its moves."""
+    """A batch that this worker has leased, with its moves and its plan's lookup tables."""
 
     position: int
     fee_payer_address: str
     moves: Sequence[Move]
+    lookup_tables: LookupTables = NO_TABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class LandedAttempt:
     wire: bytes
     fee_lamports: int
     moves: Sequence[Move]
+    lookup_tables: LookupTables = NO_TABLES
 
 
 @dataclass(frozen=True, slots=True)

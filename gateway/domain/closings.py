@@ -7,6 +7,7 @@ from uuid import UUID
 from gateway.domain import token_programs as programs
 from gateway.domain.assembly import Costs, Terms, assemble, pack_moves
 from gateway.domain.errors import PreconditionFailedError
+from gateway.domain.lookup_tables import NO_TABLES, LookupTables
 from gateway.domain.mints import TokenState
 from gateway.domain.orders import ClosingMode
 from gateway.domain.packing import TransactionVersion
@@ -34,6 +35,7 @@ class ClosingInput:
     rent_floors: Mapping[int, int]
     rates: FeeRates
     version: TransactionVersion = TransactionVersion.LEGACY
+    lookup_tables: LookupTables = NO_TABLES
 
 
 def plan_closing(order: ClosingInput) -> Plan:
@@ -60,6 +62,7 @@ def plan_closing(order: ClosingInput) -> Plan:
         kind=Kind.CLOSING,
         rates=order.rates,
         version=order.version,
+        lookup_tables=order.lookup_tables,
         wallets={payer: payer_id, **{address: order.wallets[address] for address in used}},
         fee_payer=payer,
         destination=order.destination,

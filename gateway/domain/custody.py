@@ -9,6 +9,7 @@ from dataclasses import astuple, dataclass, field
 from typing import Final, Literal, Protocol
 
 from gateway.domain.errors import GatewayError, Signed
+from gateway.domain.lookup_tables import LookupTable
 from gateway.domain.verdicts import PolicyAnswer, PolicyForecast, PolicyGroups
 from gateway.domain.wallets import IndexRange, OwnershipProof, SigningWallet
 
@@ -141,12 +142,16 @@ class SignerSession:
 
 @dataclass(frozen=True, slots=True)
 class SignItem:
-    """A transaction to sign or judge, with its wallets and the proofs that a `vault` rule wants."""
+    """A transaction to sign or judge, with its wallets and the proofs that a `vault` rule wants.
+
+    `lookup_tables` are those that it uses; the signer believes them if its policy pins them.
+    """
 
     reference: str
     transaction: bytes
     wallets: Sequence[SigningWallet]
     vault_destinations: Sequence[OwnershipProof] = ()
+    lookup_tables: Sequence[LookupTable] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ Pure arithmetic on the wire formats, checked in tests against compiled transacti
 
 - legacy: signatures, header, addresses, blockhash, instructions; lengths are compact-u16. At most
   1,232 bytes.
+- v0: the same, a version before and lookup tables behind. What a table holds is one byte instead of
+  an address.
 - v1 (SIMD-0385): fixed header, addresses, configuration, instruction headers of 4 bytes and their
   payloads, signatures last; lengths are single bytes. At most 4,096 bytes.
 
@@ -11,17 +13,20 @@ All limits hold together. The limits are the protocol's; what a cluster charges 
 """
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from gateway.domain.instructions import Instruction
+from gateway.domain.lookup_tables import NO_TABLES, TABLE_BYTES, LookupTables
 
 
 class TransactionVersion(StrEnum):
     """Formats that plans are packed into."""
 
     LEGACY = "legacy"
+    V0 = "0"
     V1 = "1"
 
 
@@ -39,11 +44,13 @@ class Limits:
 LIMITS: Final = {
     # 1,232 bytes hold at most 12 signatures with anything to sign; the count itself is not limited.
     TransactionVersion.LEGACY: Limits(1_232, 127, 64, 64, 64),
+    TransactionVersion.V0: Limits(1_232, 127, 64, 64, 64),
     TransactionVersion.V1: Limits(4_096, 12, 64, 64, 64),
 }
 _SIGNATURE_BYTES: Final = 64
 _ADDRESS_BYTES: Final = 32
 _LEGACY_FIXED_BYTES: Final = 3 + 32  # header, blockhash
+_V0_FIXED_BYTES: Final = 2  # version, count of tables
 # Version, header, configuration mask, blockhash, counts of instructions and addresses; then the
 # three configuration values that we set: priority fee (8), compute limit (4), loaded data (4).
 _V1_FIXED_BYTES: Final = 1 + 3 + 4 + 32 + 1 + 1 + 8 + 4 + 4
@@ -71,67 +78,76 @@ class Measure:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What is in a transaction. `instruction_bytes` do not depend on where accounts are named."""
+
+    signers: AbstractSet[str]
+    accounts: AbstractSet[str]
+    programs: AbstractSet[str] = frozenset()
+    instructions: int = 0
+    trace_entries: int = 0
+    instruction_bytes: int = 0
+
+    def with_more(self, version: TransactionVersion, more: Sequence[Instruction]) -> "_Content":
+        """Returns it with more instructions."""
+        uses = [use for item in more for use in item.accounts]
+        programs = {item.program for item in more}
+        return _Content(
+            self.signers | {use.address for use in uses if use.is_signer},
+            self.accounts | programs | {use.address for use in uses},
+            self.programs | programs,
+            self.instructions + len(more),
+            self.trace_entries + sum(item.trace_entries for item in more),
+            self.instruction_bytes + sum(_instruction_bytes(version, item) for item in more),
+        )
+
+
 @dataclass(slots=True)
 class Parcel:
     """A transaction being filled. `add` keeps it within the limits."""
 
     version: TransactionVersion
     payer: str
-    _signers: set[str] = field(init=False)
-    _accounts: set[str] = field(init=False)
-    _instructions: int = 0
-    _trace_entries: int = 0
-    _instruction_bytes: int = 0
+    lookup_tables: LookupTables = NO_TABLES
+    _content: _Content = field(init=False)
 
     def __post_init__(self) -> None:
         """The payer signs and is written, whatever else happens."""
-        self._signers = {self.payer}
-        self._accounts = {self.payer}
+        self._content = _Content({self.payer}, {self.payer})
 
     def measure(self) -> Measure:
         """Returns the present size."""
-        return self._measure(
-            len(self._signers), len(self._accounts), self._instructions, self._instruction_bytes
-        )
+        return self._measure(self._content)
 
     def add(self, instructions: Sequence[Instruction]) -> bool:
         """Adds instructions that belong together; returns False, adding none, if they don't fit."""
-        signers = self._signers.union(
-            use.address for item in instructions for use in item.accounts if use.is_signer
-        )
-        accounts = self._accounts.union(
-            address
-            for item in instructions
-            for address in (item.program, *(use.address for use in item.accounts))
-        )
-        count = self._instructions + len(instructions)
-        trace = self._trace_entries + sum(item.trace_entries for item in instructions)
-        size = self._instruction_bytes + sum(map(self._bytes_of, instructions))
-        measure = self._measure(len(signers), len(accounts), count, size, trace)
-        if not measure.fits(LIMITS[self.version]):
+        content = self._content.with_more(self.version, instructions)
+        if not self._measure(content).fits(LIMITS[self.version]):
             return False
-        self._signers, self._accounts = signers, accounts
-        self._instructions, self._trace_entries, self._instruction_bytes = count, trace, size
+        self._content = content
         return True
 
-    def _measure(
-        self, signers: int, accounts: int, count: int, size: int, trace: int | None = None
-    ) -> Measure:
-        total = signers * _SIGNATURE_BYTES + accounts * _ADDRESS_BYTES + size
+    def _measure(self, content: _Content) -> Measure:
+        signers, named = len(content.signers), len(content.accounts)
+        total = signers * _SIGNATURE_BYTES + content.instruction_bytes
         if self.version is TransactionVersion.V1:
             total += _V1_FIXED_BYTES
         else:
-            total += _LEGACY_FIXED_BYTES + sum(map(_compact_bytes, (signers, accounts, count)))
+            total += _LEGACY_FIXED_BYTES
+            if self.version is TransactionVersion.V0:
+                lookable = content.accounts - content.signers - content.programs
+                served = [count for _, count in self.lookup_tables.cover(lookable)]
+                total += _V0_FIXED_BYTES + TABLE_BYTES * len(served) + sum(served)
+                named -= sum(served)
+            total += sum(map(_compact_bytes, (signers, named, content.instructions)))
         return Measure(
-            total, signers, accounts, count, self._trace_entries if trace is None else trace
+            total + named * _ADDRESS_BYTES,
+            signers,
+            len(content.accounts),
+            content.instructions,
+            content.trace_entries,
         )
-
-    def _bytes_of(self, instruction: Instruction) -> int:
-        payload = len(instruction.accounts) + len(instruction.data)
-        if self.version is TransactionVersion.V1:
-            return _V1_INSTRUCTION_HEADER_BYTES + payload
-        lengths = _compact_bytes(len(instruction.accounts)) + _compact_bytes(len(instruction.data))
-        return 1 + lengths + payload
 
 
 def pack(
@@ -139,6 +155,7 @@ def pack(
     payer: str,
     opening: Sequence[Instruction],
     groups: Iterable[Sequence[Instruction]],
+    lookup_tables: LookupTables = NO_TABLES,
 ) -> list[int]:
     """Fills transactions in order; returns how many groups each of them holds.
 
@@ -152,7 +169,7 @@ def pack(
         if parcel is not None and parcel.add(group):
             counts[-1] += 1
             continue
-        parcel = Parcel(version, payer or _first_signer(group))
+        parcel = Parcel(version, payer or _first_signer(group), lookup_tables)
         if not (parcel.add(opening) and parcel.add(group)):
             raise ValueError("a group of instructions exceeds a transaction")
         counts.append(1)
@@ -161,6 +178,14 @@ def pack(
 
 def _first_signer(group: Sequence[Instruction]) -> str:
     return next(use.address for item in group for use in item.accounts if use.is_signer)
+
+
+def _instruction_bytes(version: TransactionVersion, instruction: Instruction) -> int:
+    payload = len(instruction.accounts) + len(instruction.data)
+    if version is TransactionVersion.V1:
+        return _V1_INSTRUCTION_HEADER_BYTES + payload
+    lengths = _compact_bytes(len(instruction.accounts)) + _compact_bytes(len(instruction.data))
+    return 1 + lengths + payload
 
 
 def _compact_bytes(number: int) -> int:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from gateway.domain.assembly import Costs, Terms, assemble, batch_fee, pack_moves, payer_of
 from gateway.domain.errors import InvalidArgumentError, PreconditionFailedError
+from gateway.domain.lookup_tables import NO_TABLES, LookupTables
 from gateway.domain.orders import RECIPIENTS_MAX, FeePayment
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.plans import CostEstimate, FeeRates, Kind, Move, Plan, Skip
@@ -28,6 +29,7 @@ class PlanInput:
     split: Split
     rates: FeeRates
     version: TransactionVersion = TransactionVersion.LEGACY
+    lookup_tables: LookupTables = NO_TABLES
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class SweepInput:
     fee_payment: FeePayment
     rates: FeeRates
     version: TransactionVersion = TransactionVersion.LEGACY
+    lookup_tables: LookupTables = NO_TABLES
 
 
 def plan_distribution(order: PlanInput) -> Plan:
@@ -66,6 +69,7 @@ def plan_distribution(order: PlanInput) -> Plan:
         kind=Kind.DISTRIBUTION,
         rates=order.rates,
         version=order.version,
+        lookup_tables=order.lookup_tables,
         wallets={order.source_address: order.source_wallet_id},
         fee_payer=order.source_address,
         split=order.split,
@@ -97,6 +101,7 @@ def plan_sweep(order: SweepInput) -> Plan:
         kind=Kind.CONSOLIDATION,
         rates=order.rates,
         version=order.version,
+        lookup_tables=order.lookup_tables,
         wallets=wallets,
         fee_payer=payer,
         alone=not payer and order.fee_payment is FeePayment.EACH_SOURCE,

@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from gateway.domain.instructions import Instruction
+from gateway.domain.lookup_tables import NO_TABLES, LookupTables
 from gateway.domain.outcomes import PaidCost, Resolution, SigningPace
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.splits import RandomSplit, Split, WeightedSplit
@@ -132,7 +133,7 @@ class Plan:
 
     `source_*` is the wallet that pays the fees (of a consolidation whose sources pay their own, the
     first source). `wallets` are all that sign, by address, `destination` whoever receives where
-    that is one wallet of the vault.
+    that is one wallet of the vault, `lookup_tables` those that its v0 transactions use.
     """
 
     source_wallet_id: UUID
@@ -153,6 +154,7 @@ class Plan:
     destination: tuple[str, UUID] | None = None
     prologue: tuple[Instruction, ...] = ()
     skips: Sequence[Skip] = ()
+    lookup_tables: LookupTables = NO_TABLES
     etag: str = field(default="")
 
     def digest(self) -> str:
@@ -167,6 +169,7 @@ class Plan:
             "price": self.compute_unit_price,
             "units": self.opening_units,
             "prologue": repr(self.prologue),
+            "tables": [(table.address, table.digest) for table in self.lookup_tables.tables],
             "payers": [item.fee_payer_address for item in self.batches],
             "transfers": [
                 (
@@ -256,6 +259,7 @@ class Distribution:
     unlock_wallet_ids: Sequence[UUID] = ()
     skips: Sequence[Skip] = ()
     resolutions: Sequence[Resolution] = ()
+    lookup_table_addresses: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from gateway.domain.distribution_ports import Distributions
 from gateway.domain.instructions import Instruction
+from gateway.domain.lookup_tables import NO_TABLES, LookupTables
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.pages import Page
 from gateway.domain.requests import RequestKey
@@ -63,11 +64,12 @@ class TransactionCompiler(Protocol):
         instructions: Sequence[Instruction],
         blockhash: str,
         budget: ComputeBudget,
+        lookup_tables: LookupTables = NO_TABLES,
     ) -> bytes:
-        """Returns an unsigned wire transaction."""
+        """Returns an unsigned wire transaction; v0 uses those tables that make it smaller."""
         ...
 
-    def accounts_of(self, wire: bytes) -> list[str]:
+    def accounts_of(self, wire: bytes, lookup_tables: LookupTables = NO_TABLES) -> list[str]:
         """Returns the accounts of wire bytes that `compile` made, in their order."""
         ...
 

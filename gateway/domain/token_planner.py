@@ -9,6 +9,7 @@ from gateway.domain import token_programs as programs
 from gateway.domain.assembly import Costs, Terms, assemble, pack_moves
 from gateway.domain.errors import InvalidArgumentError, PreconditionFailedError
 from gateway.domain.instructions import Instruction
+from gateway.domain.lookup_tables import NO_TABLES, LookupTables
 from gateway.domain.mints import MintTerms, TokenState
 from gateway.domain.orders import TransferFee
 from gateway.domain.packing import TransactionVersion
@@ -50,6 +51,7 @@ class TokenPlanInput:
     rent_lamports: int
     rates: FeeRates
     version: TransactionVersion = TransactionVersion.LEGACY
+    lookup_tables: LookupTables = NO_TABLES
 
 
 def plan_token_distribution(order: TokenPlanInput) -> Plan:
@@ -87,6 +89,7 @@ def plan_token_distribution(order: TokenPlanInput) -> Plan:
         kind=Kind.DISTRIBUTION,
         rates=order.rates,
         version=order.version,
+        lookup_tables=order.lookup_tables,
         wallets={order.source.address: order.source_wallet_id},
         fee_payer=order.source.address,
         asset=asset,

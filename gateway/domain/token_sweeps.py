@@ -8,6 +8,7 @@ from gateway.domain import token_programs as programs
 from gateway.domain.assembly import Costs, Terms, assemble, pack_moves
 from gateway.domain.errors import PreconditionFailedError
 from gateway.domain.instructions import Instruction
+from gateway.domain.lookup_tables import NO_TABLES, LookupTables
 from gateway.domain.mints import MintTerms
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.plans import Asset, FeeRates, Kind, Move, Plan, Skip
@@ -38,6 +39,7 @@ class TokenSweepInput:
     rent_lamports: int
     rates: FeeRates
     version: TransactionVersion = TransactionVersion.LEGACY
+    lookup_tables: LookupTables = NO_TABLES
 
 
 def plan_token_sweep(order: TokenSweepInput) -> Plan:
@@ -80,6 +82,7 @@ def plan_token_sweep(order: TokenSweepInput) -> Plan:
         kind=Kind.CONSOLIDATION,
         rates=order.rates,
         version=order.version,
+        lookup_tables=order.lookup_tables,
         wallets={address: order.wallets[address] for address in used},
         fee_payer=order.fee_payer,
         asset=asset,

@@ -98,6 +98,7 @@ def batch_item(
             priority_fee(units, price),
             _PROGRAMS_DATA_BYTES_MAX if loads_programs else _WALLETS_DATA_BYTES_MAX,
         ),
+        batch.lookup_tables,
     )
     signers = signers_of(batch.fee_payer_address, terms.prologue, batch.moves)
     wallets = [known.wallets[address] for address in signers if address in known.wallets]
@@ -105,4 +106,5 @@ def batch_item(
         return None
     _, named = addresses_of(terms, [batch])
     proofs = [known.proofs[address] for address in sorted(named) if address in known.proofs]
-    return SignItem(reference, wire, wallets, proofs)
+    tables = batch.lookup_tables.used_by(batch.fee_payer_address, instructions)
+    return SignItem(reference, wire, wallets, proofs, tables)

@@ -91,7 +91,10 @@ def _batches(plan: Plan) -> Iterator[ClaimedBatch]:
     for batch in plan.batches:
         end = batch.first_transfer + batch.transfer_count
         yield ClaimedBatch(
-            batch.position, batch.fee_payer_address, moves[batch.first_transfer : end]
+            batch.position,
+            batch.fee_payer_address,
+            moves[batch.first_transfer : end],
+            plan.lookup_tables,
         )
 
 

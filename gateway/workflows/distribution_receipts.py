@@ -49,7 +49,8 @@ class Reconciliation:
         except ChainUnavailableError:
             landed = None
         if landed is not None:
-            return compare(attempt, self.compiler.accounts_of(attempt.wire), landed)
+            accounts = self.compiler.accounts_of(attempt.wire, attempt.lookup_tables)
+            return compare(attempt, accounts, landed)
         self._tries[attempt.signature] += 1
         if self._tries[attempt.signature] >= _TRIES_MAX:
             return Receipt(attempt.signature, UNAVAILABLE)

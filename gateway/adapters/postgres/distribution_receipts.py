@@ -7,6 +7,7 @@ from uuid import UUID
 
 from gateway.adapters.postgres.connection import Connection, Row
 from gateway.adapters.postgres.distribution_rows import move_from_row
+from gateway.adapters.postgres.distribution_tables import load_tables
 from gateway.domain.attempts import LandedAttempt, Receipt
 
 _WITHOUT: Final = """
@@ -37,12 +38,14 @@ class DistributionReceipts:
         grouped: dict[str, list[Row]] = defaultdict(list)
         for row in await self._connection.fetch(_WITHOUT, distribution_id, limit):
             grouped[row["signature"]].append(row)
+        tables = await load_tables(self._connection, distribution_id)
         return [
             LandedAttempt(
                 signature,
                 bytes(rows[0]["wire"]),
                 int(rows[0]["fee_lamports"]),
                 [move_from_row(row, row["payer"]) for row in rows],
+                tables,
             )
             for signature, rows in grouped.items()
         ]

@@ -8,6 +8,7 @@ from uuid import UUID
 from gateway.adapters.postgres.distribution_receipts import DistributionReceipts
 from gateway.adapters.postgres.distribution_rows import move_from_row
 from gateway.adapters.postgres.distribution_splits import split_batches
+from gateway.adapters.postgres.distribution_tables import load_tables
 from gateway.domain.attempts import AttemptMove, ClaimedBatch, LiveAttempt, NewAttempt
 from gateway.domain.plans import Move
 from gateway.domain.states import ATTEMPT_MOVES, BATCH_AFTER_ATTEMPT, AttemptState, BatchState
@@ -69,8 +70,10 @@ class DistributionWork(DistributionReceipts):
         ):
             payers[row["batch"]] = row["fee_payer_address"]
             moves[row["batch"]].append(move_from_row(row, row["payer"]))
+        tables = await load_tables(self._connection, distribution_id)
         return [
-            ClaimedBatch(position, payers[position], moves[position]) for position in sorted(moves)
+            ClaimedBatch(position, payers[position], moves[position], tables)
+            for position in sorted(moves)
         ]
 
     async def adopt(self, distribution_id: UUID, worker: UUID, lease_s: float) -> int:

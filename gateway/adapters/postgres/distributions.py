@@ -1,6 +1,7 @@
 """Distributions in PostgreSQL: plans, states and reads. Work on them is in distribution_work."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from gateway.adapters.postgres.distribution_rows import (
     transfer_from_row,
     transfer_lines,
 )
+from gateway.adapters.postgres.distribution_tables import store_tables, table_addresses
 from gateway.adapters.postgres.distribution_work import DistributionWork
 from gateway.domain.errors import NotFoundError
 from gateway.domain.pages import Page, decode_page_token, encode_page_token, require_page_size
@@ -141,6 +143,7 @@ class PostgresDistributions(DistributionWork, DistributionNotes, DistributionRes
         await self._connection.copy_text(
             "transfers", TRANSFER_COLUMNS, transfer_lines(distribution_id, plan)
         )
+        await store_tables(self._connection, distribution_id, plan.lookup_tables.tables)
         await self._connection.copy_text(
             "distribution_wallets",
             ("distribution_id", "address", "wallet_id", "signs"),
@@ -263,12 +266,14 @@ class PostgresDistributions(DistributionWork, DistributionNotes, DistributionRes
             ids,
         )
         resolved = await self._connection.fetch(_RESOLUTIONS, ids)
-        return [
+        tables = await table_addresses(self._connection, ids)
+        found = [
             distribution_from_row(
                 row, tallies[row["id"]], landed.get(row["id"]), unlock, skips, resolved
             )
             for row in rows
         ]
+        return [replace(each, lookup_table_addresses=tables.get(each.id, ())) for each in found]
 
 
 def _not_found() -> NotFoundError:

@@ -66,6 +66,10 @@ def sign_item(item: SignItem) -> pb.TransactionItem:
         transaction=item.transaction,
         wallets=[wallet_record(wallet) for wallet in item.wallets],
         vault_destinations=[_proof(proof) for proof in item.vault_destinations],
+        lookup_tables=[
+            pb.LookupTable(address=table.address, addresses=table.content)
+            for table in item.lookup_tables
+        ],
     )
 
 
