@@ -11,14 +11,17 @@ class FakeGroups:
     """ResolvePolicyGroups of a policy with three groups, of which one is empty."""
 
     def __init__(self) -> None:
-        self.policy_digest = "0" * 64
+        # The digests of the next answers; the last one stays.
+        self.policy_digests = ["0" * 64]
 
     async def ResolvePolicyGroups(
         self, request: pb.ResolvePolicyGroupsRequest, _context: Any
     ) -> pb.ResolvePolicyGroupsResponse:
+        digest = self.policy_digests[0]
+        self.policy_digests = self.policy_digests[1:] or [digest]
         groups = ["guest" if w.derivation_index < 0 else "desk" for w in request.wallets]
         return pb.ResolvePolicyGroupsResponse(
             groups=groups,
             policy_groups=["desk", "guest", "empty"],
-            policy_digest=self.policy_digest,
+            policy_digest=digest,
         )

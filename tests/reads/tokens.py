@@ -41,10 +41,13 @@ def call(
 
 @dataclass
 class TokenChain:
-    """The chain, and an authority over all mints that also pays."""
+    """The chain, and an authority over all mints that also pays. Each transaction has a block of
+    its own, unless `advances` is false.
+    """
 
     chain: SvmChain
     boss: Keypair = field(default_factory=Keypair)
+    advances: bool = True
 
     def __post_init__(self) -> None:
         """Funds the authority."""
@@ -76,7 +79,8 @@ class TokenChain:
         self.chain.send(transaction)
         landed = self.chain.landed[transaction.signatures[0]]
         assert succeeds == (landed.error is None), landed.meta.logs()
-        self.chain.advance()
+        if self.advances:
+            self.chain.advance()
         return landed
 
     def mint(self, program: Pubkey, decimals: int) -> Pubkey:

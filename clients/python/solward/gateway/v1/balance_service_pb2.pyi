@@ -747,6 +747,7 @@ class ListTransactionsRequest(_message.Message):
     include_token_accounts: _builtins.bool
     """True to list also what names a token account that the wallet has now (at most 64 of them), such as a token that
     somebody sent to it. Of accounts that are closed by now only what names the wallet too is listed, as closing does.
+    Within a slot, transactions of different accounts come in no certain order.
     """
     @_builtins.property
     def mints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
