@@ -196,6 +196,8 @@ def progress(value: Progress) -> pb.WatchDistributionResponse:
         transfers_per_kilosecond=round(value.transfers_per_s * 1000),
         last_error=value.last_error,
     )
+    if value.signing_wait_s:
+        message.signing_wait_duration.FromMilliseconds(round(value.signing_wait_s * 1000))
     if value.remaining_s is not None:
         message.remaining_duration.FromMilliseconds(round(value.remaining_s * 1000))
     return message

@@ -43,6 +43,16 @@ class LiveAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """What is signed and not seen confirmed yet: how many attempts, what they may still take."""
+
+    count: int = 0
+    fee_lamports: int = 0
+    amount: int = 0
+    transfer_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptMove:
     """An attempt's new state, and why."""
 

@@ -10,6 +10,7 @@ from gateway.domain.attempts import (
     LandedAttempt,
     LiveAttempt,
     NewAttempt,
+    Pending,
     Receipt,
 )
 from gateway.domain.outcomes import Verdict
@@ -64,6 +65,10 @@ class Distributions(Protocol):
         self, distribution_id: UUID, worker: UUID, lease_s: float, limit: int
     ) -> list[ClaimedBatch]:
         """Leases planned batches that nobody works on."""
+        ...
+
+    async def pending(self, distribution_id: UUID) -> Pending:
+        """Returns what is signed, by whichever gateway, and not seen confirmed yet."""
         ...
 
     async def adopt(self, distribution_id: UUID, worker: UUID, lease_s: float) -> int:
@@ -124,10 +129,8 @@ class Distributions(Protocol):
         """Stores a declaration with its effect, once; returns the distribution's state."""
         ...
 
-    async def note_pace(
-        self, distribution_id: UUID, batches_per_kilosecond: int, wait_s: float
-    ) -> None:
-        """Stores how fast the signer lets a distribution go, and for how long it makes it wait."""
+    async def note_pace(self, distribution_id: UUID, wait_s: float) -> None:
+        """Stores that the signer asked to wait, and how many batches it lets through that way."""
         ...
 
     async def note_waiting(self, note: str, idle_s: float) -> int:

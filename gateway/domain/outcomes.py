@@ -44,11 +44,11 @@ class PaidCost:
 
 @dataclass(frozen=True, slots=True)
 class SigningPace:
-    """How the signer's policy slows a distribution down.
+    """How the signer's policy slows a distribution down, if it does at present.
 
-    `batches_per_kilosecond` is what it lets through, 0 if it has never asked to wait; `resumes_at`
-    when it takes the next, None if it does not make it wait.
+    `batches_per_kilosecond` is what it lets through, by what it let through lately, 0 if that is
+    not known; `wait_s` is how long it asked to wait, from when this was read.
     """
 
     batches_per_kilosecond: int = 0
-    resumes_at: datetime | None = None
+    wait_s: float = 0.0

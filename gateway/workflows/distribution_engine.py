@@ -12,7 +12,7 @@ from uuid import UUID
 from gateway.domain.chain import Chain
 from gateway.domain.errors import StoreUnavailableError
 from gateway.domain.ports import Clock, Store, TransactionCompiler
-from gateway.workflows.distribution_run import DistributionRun, RunConfig
+from gateway.workflows.distribution_run import NO_SESSION, DistributionRun, RunConfig
 from gateway.workflows.distribution_signing import BatchSigner, TransactionSigner
 
 log = logging.getLogger("solward.gateway.distribution")
@@ -46,7 +46,7 @@ class DistributionEngine:
         """
         present = self._runs.get(distribution_id)
         if present is not None and not present.is_ending:
-            present.token = session_token or present.token
+            present.resume(session_token)
             return
         run = DistributionRun(
             distribution_id,
@@ -64,11 +64,15 @@ class DistributionEngine:
         task.add_done_callback(lambda done: self._ended(distribution_id, run, done))
 
     async def sweep(self) -> None:
-        """Takes up what is signed and followed by nobody: at once, and then for ever."""
+        """Takes up what is signed and followed by nobody: at once, and then for ever.
+
+        What nobody signs for, because its gateway died with the session, is noted as waiting.
+        """
         while True:
             try:
-                async with self._store.read() as unit:
+                async with self._store.transaction() as unit:
                     found = await unit.distributions.unsettled()
+                    await unit.distributions.note_waiting(NO_SESSION, self._config.sweep_s)
             except StoreUnavailableError as error:
                 log.warning("sweep failed", extra={"facts": {"error": error.message}})
                 found = []

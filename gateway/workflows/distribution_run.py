@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID, uuid4
 
 from gateway.domain.chain import Chain
@@ -21,7 +22,7 @@ from gateway.workflows.distribution_signing import BatchSigner
 
 log = logging.getLogger("solward.gateway.distribution")
 
-_NO_SESSION = "it waits for ExecuteDistribution with a session"
+NO_SESSION: Final = "it waits for ExecuteDistribution with a session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,10 @@ class DistributionRun:
     _sign_after_s: float = 0.0
     _leased_at_s: float = float("-inf")
     _noted: str = ""
+    # What the signer asked for last; shown while it is waited for.
+    _paced: str = ""
+    # Why this run stopped signing; shown until there is another session.
+    _stopped: str = ""
 
     def __post_init__(self) -> None:
         """Prepares the follow-up."""
@@ -67,6 +72,12 @@ class DistributionRun:
             self.store, self.chain, self.clock, self.distribution_id, self.config.resend_s
         )
         self._receipts = Reconciliation(self.store, self.chain, self.compiler, self.distribution_id)
+
+    def resume(self, token: bytes) -> None:
+        """Takes a new session; an empty one changes nothing."""
+        if token:
+            self.token = token
+            self._stopped = ""
 
     async def run(self) -> None:
         """Works until the distribution is settled, or needs a session that nobody has given."""
@@ -89,7 +100,9 @@ class DistributionRun:
         except StoreUnavailableError as error:
             log.warning("the database is away", extra={"facts": {"error": error.message}})
             return False
-        await self._note(self._followup.last_error)
+        is_paced = not ended and self.clock.monotonic_s() < self._sign_after_s
+        waits_for = self._stopped or (self._paced if is_paced else "")
+        await self._note(self._followup.last_error or waits_for)
         return ended
 
     async def _step(self) -> bool:
@@ -97,6 +110,8 @@ class DistributionRun:
         async with self.store.read() as unit:
             found = await unit.distributions.get(self.distribution_id)
             live = await unit.distributions.live_attempts(self.distribution_id, self.worker)
+        if self.token and found.last_error.startswith(NO_SESSION):
+            self._noted = found.last_error  # it does not wait any more: taken back below
         if self._may_sign(found, len(live)):
             await self._sign(found)
             async with self.store.read() as unit:
@@ -125,7 +140,9 @@ class DistributionRun:
         if signed.attempts:
             await self._followup.send((item.signature, item.wire) for item in signed.attempts)
         if signed.wait_s:
-            self._followup.last_error = f"the signer asks to wait {signed.wait_s:.1f} s"
+            self._paced = f"the signer asks to wait {signed.wait_s:.1f} s"
+            async with self.store.transaction() as unit:
+                await unit.distributions.note_pace(self.distribution_id, signed.wait_s)
         if signed.stop:
             await self._pause(signed.stop)
 
@@ -135,9 +152,10 @@ class DistributionRun:
         try:
             async with self.store.transaction() as unit:
                 await unit.distributions.set_state(self.distribution_id, DistributionState.PAUSED)
+                await unit.distributions.note_error(self.distribution_id, why)
         except PreconditionFailedError:
             return  # somebody paused, cancelled or finished it first
-        self._followup.last_error = why
+        self._noted = self._stopped = why
 
     async def _is_over(self, *, compared: bool) -> bool:
         async with self.store.transaction() as unit:
@@ -153,7 +171,7 @@ class DistributionRun:
             return False
         self.is_ending = True
         if found.state is DistributionState.EXECUTING and not found.last_error:
-            self._followup.last_error = _NO_SESSION
+            self._followup.last_error = NO_SESSION
         return True
 
     async def _keep_leases(self) -> None:

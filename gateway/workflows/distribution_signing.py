@@ -1,13 +1,13 @@
 """From planned batches to signed bytes in the database: the part before anything is sent."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 from uuid import UUID, uuid4
 
 from gateway.domain.addresses import encode_base58
-from gateway.domain.attempts import ClaimedBatch, NewAttempt
-from gateway.domain.chain import Blockhash, Chain
+from gateway.domain.attempts import ClaimedBatch, NewAttempt, Pending
+from gateway.domain.chain import Account, Blockhash, Chain
 from gateway.domain.custody import (
     ItemRefusal,
     SignedTransaction,
@@ -16,8 +16,10 @@ from gateway.domain.custody import (
     SignOutcome,
 )
 from gateway.domain.errors import SignerUnavailableError
+from gateway.domain.funds import AMOUNT_SLICE, Held, Weighed, accounts_to_read, weigh
 from gateway.domain.plans import Distribution
 from gateway.domain.ports import Store, TransactionCompiler
+from gateway.domain.token_programs import TOKEN_PROGRAMS
 from gateway.domain.wallets import OwnershipProof, SigningWallet
 from gateway.workflows.distribution_items import addresses_of, batch_item
 
@@ -25,6 +27,7 @@ _RESOURCE_EXHAUSTED: Final = 8
 _UNAVAILABLE: Final = 14
 _UNAUTHENTICATED: Final = 16
 _RETRY_S: Final = 1.0
+_ACCOUNTS_PER_CALL: Final = 100
 # Rules that one recipient, or the sum of many, can break: half of the batch may be allowed.
 _RULES_OF_ONE: Final = ("/destinations", "_per_transaction_max")
 
@@ -44,7 +47,8 @@ class Signed:
     """What came of one round of signing.
 
     `attempts` are committed and may be sent. `wait_s` is how long the signer asked to wait before
-    the next round. `stop` says why this session can sign nothing more, "" if it can.
+    the next round. `stop` says why nothing more can be signed (the session, the money), "" if
+    something can.
     """
 
     attempts: tuple[NewAttempt, ...] = ()
@@ -70,6 +74,7 @@ class _Work:
     batches: list[ClaimedBatch]
     wallets: dict[str, SigningWallet]
     proofs: dict[str, OwnershipProof]
+    pending: Pending
 
 
 class BatchSigner:
@@ -99,6 +104,17 @@ class BatchSigner:
         if not work.batches:
             return Signed()
         recent = await self._chain.get_latest_blockhash("confirmed")
+        weighed = await self._weigh(plan, work, recent)
+        if weighed.refused:
+            await self._refuse(plan, worker, weighed.refused)
+        if weighed.stop or weighed.waits:
+            return Signed(stop=weighed.stop)
+        payable = [batch for batch in work.batches if batch.position not in weighed.refused]
+        return await self._sign(plan, worker, token, replace(work, batches=payable), recent)
+
+    async def _sign(
+        self, plan: Distribution, worker: UUID, token: bytes, work: _Work, recent: Blockhash
+    ) -> Signed:
         items: list[SignItem] = []
         for batch in work.batches:
             item = batch_item(
@@ -112,6 +128,8 @@ class BatchSigner:
             if item is None:
                 return Signed(stop="a wallet that has to sign is not stored any more")
             items.append(item)
+        if not items:
+            return Signed()
         try:
             outcomes = await self._signer.sign_transactions(str(uuid4()), token, items)
         except SignerRefusedError as error:
@@ -131,13 +149,39 @@ class BatchSigner:
             found.stop,
         )
 
+    async def _weigh(self, plan: Distribution, work: _Work, recent: Blockhash) -> Weighed:
+        """Compares what the round needs with what is held, as new as the blockhash or newer."""
+        addresses = accounts_to_read(plan, work.batches)
+        held: dict[str, Held] = {}
+        for start in range(0, len(addresses), _ACCOUNTS_PER_CALL):
+            chunk = addresses[start : start + _ACCOUNTS_PER_CALL]
+            reading = await self._chain.get_accounts(
+                chunk, "confirmed", AMOUNT_SLICE, recent.context_slot
+            )
+            held.update(zip(chunk, map(_held, reading.accounts), strict=True))
+        return weigh(plan, work.batches, work.pending, held)
+
+    async def _refuse(self, plan: Distribution, worker: UUID, why: Mapping[int, str]) -> None:
+        """Fails what cannot be paid, and halves it first where others are in it, too."""
+        async with self._store.transaction() as unit:
+            await unit.distributions.refuse(plan.id, worker, why, why.keys())
+
     async def _claim(self, plan: Distribution, worker: UUID, lease_s: float, limit: int) -> _Work:
         async with self._store.transaction() as unit:
             batches = await unit.distributions.claim(plan.id, worker, lease_s, limit)
             signers, others = addresses_of(plan, batches)
             wallets = await unit.wallets.signing_wallets(sorted(signers))
             proofs = await unit.wallets.ownership_proofs(sorted(others))
-        return _Work(batches, wallets, proofs)
+            # Before balances are read: what is counted here may be missing there, never neither.
+            pending = await unit.distributions.pending(plan.id)
+        return _Work(batches, wallets, proofs, pending)
+
+
+def _held(account: Account | None) -> Held:
+    if account is None:
+        return Held(0)
+    is_token = account.owner in TOKEN_PROGRAMS and len(account.data) == AMOUNT_SLICE[1]
+    return Held(account.lamports, int.from_bytes(account.data, "little") if is_token else None)
 
 
 def _sort(

@@ -21,8 +21,10 @@ _ENDS: Final = {
 class Progress:
     """How far a distribution is.
 
-    `transfers_per_s` is the rate of finalized transfers since the watch began, and `remaining_s`
-    what the rest would take at that rate; None while nothing was finalized.
+    `transfers_per_s` is the rate of finalized transfers since the watch began. `remaining_s` is
+    what the rest should take: at the pace that the signer lets through while its limit holds
+    signing up, else at that rate; None while neither is known. `signing_wait_s` is how long the
+    signer has asked to wait before the next signature, 0 if it has not.
     """
 
     state: DistributionState
@@ -31,6 +33,7 @@ class Progress:
     remaining_s: float | None
     last_error: str
     asset: Asset
+    signing_wait_s: float = 0.0
 
 
 async def watch(
@@ -62,9 +65,31 @@ def _progress(found: Distribution, first: Distribution, elapsed_s: float) -> Pro
     done = counts.get(BatchState.FINALIZED, 0)
     since = done - first.tally.transfers.get(BatchState.FINALIZED, 0)
     rate = since / elapsed_s if elapsed_s > 0 else 0.0
+    return Progress(
+        found.state,
+        found.tally,
+        rate,
+        _remaining_s(found, rate),
+        found.last_error,
+        found.asset,
+        found.pace.wait_s if counts.get(BatchState.PLANNED, 0) else 0.0,
+    )
+
+
+def _remaining_s(found: Distribution, transfers_per_s: float) -> float | None:
+    """Returns how long what is left should take; None if nothing tells.
+
+    A burst and then a wait, as limits by the minute make them, would make the rate so far look far
+    too high after the burst and far too low after the wait.
+    """
+    counts = found.tally.transfers
     left = sum(counts.get(state, 0) for state in (BatchState.PLANNED, BatchState.IN_FLIGHT))
-    remaining_s = 0.0 if left == 0 else left / rate if rate > 0 else None
-    return Progress(found.state, found.tally, rate, remaining_s, found.last_error, found.asset)
+    unsigned = found.tally.batches.get(BatchState.PLANNED, 0)
+    if left == 0:
+        return 0.0
+    if unsigned and found.pace.batches_per_kilosecond:
+        return max(found.pace.wait_s, 1_000 * unsigned / found.pace.batches_per_kilosecond)
+    return left / transfers_per_s if transfers_per_s > 0 else None
 
 
 def _differs(one: Progress, other: Progress) -> bool:

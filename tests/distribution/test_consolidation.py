@@ -132,7 +132,7 @@ async def test_wrong_orders_name_the_field(desk: Desk) -> None:
 
 
 async def test_one_changed_source_does_not_fail_the_others(desk: Desk) -> None:
-    """A source that spent meanwhile fails alone: its batch is halved until only it is left."""
+    """A source that spent meanwhile fails alone, unsigned: its batch is halved until it is left."""
     sources = await desk.wallets(8, HELD)
     order = ConsolidationOrder(ids(sources), desk.source_id, desk.source_id)
     planned = await desk.workflows.create(str(UUID(int=3)), order)
@@ -147,7 +147,11 @@ async def test_one_changed_source_does_not_fail_the_others(desk: Desk) -> None:
     assert done.tally.transfers == {BatchState.FINALIZED: 7, BatchState.FAILED: 1}
     page, _ = await desk.workflows.list_transfers(planned.id)
     assert [item.source_address for item in page.items if item.error] == [sources[4][1]]
-    assert all(item.slot and item.fee_lamports for item in page.items)
+    assert f"holds {HELD - HELD // 2} lamports and was to give {HELD}" in page.items[4].error
+    paid = [item for item in page.items if not item.error]
+    assert all(item.slot and item.fee_lamports for item in paid)
+    assert page.items[4].transaction_signature == ""
+    assert len(desk.signer.items) == done.paid.transaction_count == 3
     held = desk.balance(desk.source_address)
     assert held == before + 7 * HELD - done.fees_paid_lamports
     assert done.fees_paid_lamports <= done.estimate.maximum_lamports

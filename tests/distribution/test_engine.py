@@ -1,8 +1,14 @@
 """The engine on a real database and a real SVM: everybody is paid once, whatever happens."""
 
+from uuid import UUID
+
+from solders.pubkey import Pubkey
+
 from gateway.adapters.postgres import Database
 from gateway.domain.custody import ItemRefusal, SignItem, SignOutcome
+from gateway.domain.orders import RecipientAddresses
 from gateway.domain.packing import TransactionVersion
+from gateway.domain.splits import EvenSplit
 from gateway.domain.states import BatchState, DistributionState
 from gateway.workflows.distribution_planning import PlanningConfig
 from tests.distribution.checks import TOTAL, assert_paid_once, attempt_states
@@ -172,14 +178,15 @@ async def test_a_null_from_a_lagging_node_is_no_proof(desk: Desk) -> None:
 
 async def test_failed_transactions_are_not_paid_and_not_repeated(desk: Desk) -> None:
     """A transaction that fails on chain is FAILED with its error; the others are paid."""
-    planned = await desk.planned(40, TOTAL)
-    # Spend most of what the source holds behind the engine's back: the second batch cannot pay.
-    batch, _ = await desk.workflows.list_transfers(planned.id, 20)
-    first = sum(item.amount for item in batch.items)
-    key = desk.signer.keys[desk.source_address].pubkey()
-    await desk.workflows.execute(planned.id, planned.etag, b"wrong")
-    await desk.engine.wait()
-    desk.chain.fund(key, first + 700_000 - desk.balance(desk.source_address))
+    order = desk.order(40, 40 * 1_000, EvenSplit())
+    assert isinstance(order.recipients, RecipientAddresses)
+    keys = [Pubkey.from_string(address) for address in order.recipients.addresses]
+    for key in keys:
+        desk.chain.fund(key, 650_240)
+    planned = await desk.workflows.create(str(UUID(int=1)), order)
+    # What the second batch's recipients held when it was planned is gone: 1,000 are under the rent.
+    for key in keys[20:]:
+        desk.chain.fund(key, -650_240)
     await desk.workflows.execute(planned.id, planned.etag, TOKEN)
     await desk.engine.wait()
 

@@ -16,6 +16,16 @@ WHERE d.state = 'executing' AND NOT starts_with(d.last_error, $1)
                   WHERE b.distribution_id = d.id AND b.lease_expires_at > clock_timestamp())
 """
 
+_NOTE_PACE: Final = """
+UPDATE distributions d SET signing_resumes_at = clock_timestamp() + make_interval(secs => $2),
+    signing_pace = (
+        SELECT coalesce(round(1000 * count(*) / greatest(1, $2 + extract(
+            epoch FROM clock_timestamp() - min(a.created_at)))), 0)
+        FROM attempts a WHERE a.distribution_id = d.id
+          AND a.created_at > clock_timestamp() - interval '10 minutes')
+WHERE d.id = $1
+"""
+
 
 class DistributionNotes:
     """The noting part of PostgresDistributions."""
@@ -40,14 +50,9 @@ class DistributionNotes:
         """
         return await self._connection.execute(_NOTE_WAITING, note, idle_s)
 
-    async def note_pace(
-        self, distribution_id: UUID, batches_per_kilosecond: int, wait_s: float
-    ) -> None:
-        """Stores how fast the signer lets a distribution go, and for how long it makes it wait."""
-        await self._connection.execute(
-            "UPDATE distributions SET signing_pace = $2, "
-            "signing_resumes_at = clock_timestamp() + make_interval(secs => $3) WHERE id = $1",
-            distribution_id,
-            batches_per_kilosecond,
-            wait_s,
-        )
+    async def note_pace(self, distribution_id: UUID, wait_s: float) -> None:
+        """Stores that the signer asked to wait, and how many batches it lets through that way.
+
+        Counted over all gateways: what was signed in the last ten minutes, until it goes on.
+        """
+        await self._connection.execute(_NOTE_PACE, distribution_id, wait_s)

@@ -46,6 +46,9 @@ TRANSFER_COLUMNS: Final = (
     "steps",
 )
 
+# A minute is the window of the signer's limits.
+_PACE_FORGOTTEN_AFTER_S: Final = 60.0
+
 
 def plan_columns(plan: Plan) -> dict[str, object]:
     """Returns what distributions' INSERT takes besides the id, by column."""
@@ -135,6 +138,16 @@ def receipts_from_row(row: Row | None) -> tuple[Receipts, int, PaidCost]:
     return counts, int(row["fees"]), paid
 
 
+def pace_from_row(row: Row) -> SigningPace:
+    """Makes a SigningPace of a row of distributions; the default once the signer has let go."""
+    if row["signing_resumes_at"] is None:
+        return SigningPace()
+    wait_s = (row["signing_resumes_at"] - row["read_at"]).total_seconds()
+    if wait_s < -_PACE_FORGOTTEN_AFTER_S:
+        return SigningPace()
+    return SigningPace(row["signing_pace"], max(0.0, wait_s))
+
+
 def resolution_from_row(row: Row) -> Resolution:
     """Makes a Resolution of a row of attempt_resolutions with its batch's range."""
     return Resolution(
@@ -196,7 +209,7 @@ def distribution_from_row(
         receipts=receipts,
         fees_paid_lamports=fees_paid_lamports,
         paid=paid,
-        pace=SigningPace(row["signing_pace"], row["signing_resumes_at"]),
+        pace=pace_from_row(row),
         last_error=row["last_error"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

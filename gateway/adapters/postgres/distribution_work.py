@@ -9,7 +9,7 @@ from gateway.adapters.postgres.distribution_receipts import DistributionReceipts
 from gateway.adapters.postgres.distribution_rows import move_from_row
 from gateway.adapters.postgres.distribution_splits import split_batches
 from gateway.adapters.postgres.distribution_tables import load_tables
-from gateway.domain.attempts import AttemptMove, ClaimedBatch, LiveAttempt, NewAttempt
+from gateway.domain.attempts import AttemptMove, ClaimedBatch, LiveAttempt, NewAttempt, Pending
 from gateway.domain.plans import Move
 from gateway.domain.states import ATTEMPT_MOVES, BATCH_AFTER_ATTEMPT, AttemptState, BatchState
 
@@ -36,6 +36,13 @@ JOIN distributions d ON d.id = b.distribution_id
 JOIN transfers t ON t.distribution_id = b.distribution_id AND t.position >= b.first_transfer
                 AND t.position < b.first_transfer + b.transfer_count
 WHERE b.distribution_id = $1 AND b.position = ANY($2::integer[]) ORDER BY t.position
+"""
+_PENDING: Final = """
+SELECT count(*) AS attempts, coalesce(sum(b.fee_lamports), 0) AS fees,
+       coalesce(sum(b.total_amount), 0) AS amount, coalesce(sum(b.transfer_count), 0) AS transfers
+FROM attempts a JOIN distribution_batches b
+  ON b.distribution_id = a.distribution_id AND b.position = a.batch_position
+WHERE a.distribution_id = $1 AND a.state IN ('signed', 'sent')
 """
 # The fence. Whoever lost the lease, or came after a pause, stores nothing and so sends nothing.
 _FENCE: Final = """
@@ -75,6 +82,13 @@ class DistributionWork(DistributionReceipts):
             ClaimedBatch(position, payers[position], moves[position], tables)
             for position in sorted(moves)
         ]
+
+    async def pending(self, distribution_id: UUID) -> Pending:
+        """Returns what is signed, by whichever gateway, and not seen confirmed yet."""
+        row = await self._connection.fetchrow(_PENDING, distribution_id)
+        if row is None:
+            return Pending()
+        return Pending(row["attempts"], int(row["fees"]), int(row["amount"]), int(row["transfers"]))
 
     async def adopt(self, distribution_id: UUID, worker: UUID, lease_s: float) -> int:
         """Leases all in-flight and unknown batches that nobody works on; returns how many are its.

@@ -30,6 +30,8 @@ from gateway.domain.states import (
     settled_state,
 )
 
+# Leases and waits run on the database's clock, so what is left of a wait is reckoned from it.
+_SELECT: Final = "SELECT *, clock_timestamp() AS read_at FROM distributions"
 _TALLIES: Final = """
 SELECT distribution_id, state, count(*) AS batches, sum(transfer_count) AS transfers,
        sum(total_amount) AS total
@@ -163,7 +165,8 @@ class PostgresDistributions(DistributionWork, DistributionNotes, DistributionRes
     async def get(self, distribution_id: UUID) -> Distribution:
         """Returns a distribution with its tally; raises NotFoundError."""
         row = await self._connection.fetchrow(
-            "SELECT * FROM distributions WHERE id = $1", distribution_id
+            "SELECT *, clock_timestamp() AS read_at FROM distributions WHERE id = $1",
+            distribution_id,
         )
         if row is None:
             raise _not_found()
@@ -174,8 +177,7 @@ class PostgresDistributions(DistributionWork, DistributionNotes, DistributionRes
         limit = require_page_size(page_size)
         before = decode_page_token(page_token, _LIST_QUERY)
         rows = await self._connection.fetch(
-            "SELECT * FROM distributions WHERE $1::bigint = 0 OR ordinal < $1 "
-            "ORDER BY ordinal DESC LIMIT $2",
+            f"{_SELECT} WHERE $1::bigint = 0 OR ordinal < $1 ORDER BY ordinal DESC LIMIT $2",
             before,
             limit + 1,
         )

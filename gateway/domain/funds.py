@@ -1,0 +1,172 @@
+"""Whether those who pay can still pay: what a round of transactions needs against what is held.
+
+Pure. A payer that runs dry in the middle would let one transaction after the other fail on chain,
+each for a fee. So a round is weighed before it is signed: short of money, the distribution pauses
+and nothing is signed. A source of a consolidation that is not what it was when the plan was made is
+found here too, and fails alone.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.domain.attempts import ClaimedBatch, Pending
+from gateway.domain.instructions import Instruction
+from gateway.domain.plans import Distribution, Kind, Move
+from gateway.domain.steps import compute_unit_limit, priority_fee, signers_of
+from gateway.domain.token_programs import (
+    ASSOCIATED_TOKEN,
+    TOKEN_PROGRAMS,
+    TRANSFER_CHECKED,
+    TRANSFER_CHECKED_WITH_FEE,
+)
+
+AMOUNT_SLICE: Final = (64, 8)
+"""Where both token programs keep an account's amount, little-endian: (offset, length)."""
+INSUFFICIENT: Final = "INSUFFICIENT_FUNDS"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What was read of an account; `amount` is None where it is no token account."""
+
+    lamports: int
+    amount: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What may be signed. `refused` says why a batch may not, by position.
+
+    `waits` is True while what is in flight may still decide, `stop` why nothing can be paid.
+    """
+
+    refused: Mapping[int, str]
+    waits: bool = False
+    stop: str = ""
+
+
+def accounts_to_read(plan: Distribution, batches: Sequence[ClaimedBatch]) -> list[str]:
+    """Returns the accounts whose holdings `weigh` needs."""
+    found = {batch.fee_payer_address: None for batch in batches}
+    if plan.source_account:
+        found[plan.source_account] = None
+    found.update((step.accounts[1].address, None) for step in _creations(plan.prologue))
+    if plan.kind is Kind.CONSOLIDATION:
+        found.update((giver_of(move), None) for batch in batches for move in batch.moves)
+    return list(found)
+
+
+def weigh(
+    plan: Distribution,
+    batches: Sequence[ClaimedBatch],
+    pending: Pending,
+    held: Mapping[str, Held],
+) -> Weighed:
+    """Says which batches can be paid. `pending` must have been read before `held` was."""
+    refused: dict[int, str] = {}
+    if plan.kind is Kind.CONSOLIDATION:
+        found = ((batch.position, _changed_source(plan, batch, held)) for batch in batches)
+        refused = {position: why for position, why in found if why}
+    rest = [batch for batch in batches if batch.position not in refused]
+    stop = _short_of_lamports(plan, rest, pending, held) or _short_of_tokens(
+        plan, rest, pending, held
+    )
+    if stop and pending.count:
+        return Weighed(refused, waits=True)
+    return Weighed(refused, stop=stop and f"{INSUFFICIENT}: {stop}")
+
+
+def giver_of(move: Move) -> str:
+    """Returns the account that a move takes its amount from."""
+    for step in move.steps:
+        if step.program in TOKEN_PROGRAMS and (
+            step.data[0] == TRANSFER_CHECKED or step.data[:2] == TRANSFER_CHECKED_WITH_FEE
+        ):
+            return step.accounts[0].address
+    return move.source_address
+
+
+def _short_of_lamports(
+    plan: Distribution, batches: Sequence[ClaimedBatch], pending: Pending, held: Mapping[str, Held]
+) -> str:
+    """Returns why the payer of fees (and of rent, and of SOL) cannot pay; "" if it can.
+
+    What it keeps must be nothing or rent-exempt: the runtime refuses what leaves less.
+    """
+    payers = {batch.fee_payer_address for batch in batches}
+    if payers != {plan.source_address} or _pays_its_own(plan, batches):
+        return ""
+    need = sum(_fee(plan, batch) for batch in batches) + pending.fee_lamports
+    made = sum(1 for batch in batches for move in batch.moves for _ in _creations(move.steps))
+    made += sum(
+        1 for step in _creations(plan.prologue) if not held[step.accounts[1].address].lamports
+    )
+    new_accounts = plan.estimate.new_account_count
+    if new_accounts:
+        made = min(new_accounts, made + pending.transfer_count)
+        need += made * (plan.estimate.rent_lamports // new_accounts)
+    if plan.kind is Kind.DISTRIBUTION and not plan.asset.mint:
+        need += pending.amount + sum(move.amount for batch in batches for move in batch.moves)
+    holds = held[plan.source_address].lamports
+    if holds == need or holds - need >= plan.estimate.rent_floor_lamports:
+        return ""
+    left = "" if holds < need else ", which would leave less than the rent floor"
+    return (
+        f"{plan.source_address} holds {holds} lamports and the next {len(batches)} transactions "
+        f"need {need}{left}"
+    )
+
+
+def _short_of_tokens(
+    plan: Distribution, batches: Sequence[ClaimedBatch], pending: Pending, held: Mapping[str, Held]
+) -> str:
+    if not plan.source_account or not batches:
+        return ""
+    need = pending.amount + sum(move.amount for batch in batches for move in batch.moves)
+    holds = held[plan.source_account].amount or 0
+    if holds >= need:
+        return ""
+    return (
+        f"the token account {plan.source_account} holds {holds} base units and the next "
+        f"{len(batches)} transactions need {need}"
+    )
+
+
+def _changed_source(plan: Distribution, batch: ClaimedBatch, held: Mapping[str, Held]) -> str:
+    """Returns why one of the sources cannot give what was planned; "" if all can."""
+    for move in batch.moves:
+        giver = giver_of(move)
+        if giver != move.source_address:
+            amount = held[giver].amount
+            if amount != move.amount:
+                return (
+                    f"its token account {giver} holds {amount or 0} base units, "
+                    f"planned were {move.amount}"
+                )
+            continue
+        need = move.amount + (_fee(plan, batch) if giver == batch.fee_payer_address else 0)
+        left = held[giver].lamports - need
+        if left < 0:
+            return f"{giver} holds {held[giver].lamports} lamports and was to give {need}"
+        if 0 < left < plan.estimate.rent_floor_lamports:
+            return f"{giver} would keep {left} lamports, less than the rent floor"
+    return ""
+
+
+def _pays_its_own(plan: Distribution, batches: Sequence[ClaimedBatch]) -> bool:
+    """True if the payer is one of the sources that are drained."""
+    return plan.kind is Kind.CONSOLIDATION and any(
+        move.source_address == batch.fee_payer_address for batch in batches for move in batch.moves
+    )
+
+
+def _fee(plan: Distribution, batch: ClaimedBatch) -> int:
+    signers = signers_of(batch.fee_payer_address, plan.prologue, batch.moves)
+    units = compute_unit_limit(plan.opening_units, batch.moves)
+    base = len(signers) * plan.lamports_per_signature
+    return base + priority_fee(units, plan.compute_unit_price)
+
+
+def _creations(steps: Sequence[Instruction]) -> Iterator[Instruction]:
+    return (step for step in steps if step.program == ASSOCIATED_TOKEN)
