@@ -23,7 +23,14 @@ from gateway.adapters.postgres import Database, PoolConfig, check_applied
 from gateway.adapters.postgres.audit import PostgresAuditMirror
 from gateway.adapters.postgres.usage import PostgresUsage
 from gateway.adapters.signer import SignerClient
-from gateway.adapters.solana_rpc import Endpoint, EndpointLimits, EndpointPool, Rates, SolanaRpc
+from gateway.adapters.solana_rpc import (
+    Agreement,
+    Endpoint,
+    EndpointLimits,
+    EndpointPool,
+    Rates,
+    SolanaRpc,
+)
 from gateway.adapters.solana_tx import SoldersTransactions
 from gateway.api.audit import AuditService
 from gateway.api.balances import BalanceService
@@ -124,7 +131,10 @@ async def open_adapters(config: Config) -> AsyncIterator[Adapters]:
         endpoints = [Endpoint(url, limits) for url in solana.rpc_urls]
         chain = SolanaRpc(
             EndpointPool(endpoints, clock, rates=rates),
-            lapse_providers_min=solana.expiry_providers_min or min(2, len(endpoints)),
+            agreement=Agreement(
+                expiry_providers_min=solana.expiry_providers_min or min(2, len(endpoints)),
+                finality_providers_min=solana.finality_providers_min,
+            ),
         )
         stack.push_async_callback(chain.close)
         yield Adapters(clock, database, signer, chain)

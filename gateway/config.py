@@ -23,8 +23,11 @@
     requests_per_second_max = 0             # 0: without limit
     method_requests_per_second_max = {}     # such as { getSignaturesForAddress = 4 }
     expiry_providers_min = 2                # endpoints that must agree that a transaction never
-                                            # landed before it is paid again; default: 2 if there
-                                            # are two, otherwise 1
+                                            # landed, or failed for good, before it is paid again;
+                                            # default: 2 if there are two, otherwise 1
+    finality_providers_min = 1              # endpoints that must agree that it is finalized before
+                                            # it counts as paid; 2: none can lie about it alone,
+                                            # and none may be away for long
 
     [distribution]
     transaction_version = "legacy"          # or "0", "1", or "auto": the newest that runs
@@ -107,6 +110,7 @@ class Solana:
     requests_per_second_max: int = 0
     method_requests_per_second_max: Mapping[str, int] = field(default_factory=dict)
     expiry_providers_min: int = 0
+    finality_providers_min: int = 1
 
     @property
     def rpc_urls(self) -> tuple[str, ...]:
@@ -189,8 +193,9 @@ def _solana(table: Table, environment: Mapping[str, str]) -> Solana:
         method_requests_per_second_max=table.rates("method_requests_per_second_max"),
         **table.numbers(),
     )
-    if solana.expiry_providers_min > len(solana.rpc_urls):
-        raise ConfigError("solana.expiry_providers_min: more than there are endpoints")
+    for key in ("expiry_providers_min", "finality_providers_min"):
+        if getattr(solana, key) > len(solana.rpc_urls):
+            raise ConfigError(f"solana.{key}: more than there are endpoints")
     return solana
 
 

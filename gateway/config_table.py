@@ -16,6 +16,7 @@ BOUNDS: Final = {
     "solana.request_timeout_ms": (100, 120_000),
     "solana.requests_per_second_max": (0, 100_000),
     "solana.expiry_providers_min": (1, 8),
+    "solana.finality_providers_min": (1, 8),
     "limits.request_bytes_max": (64 * 1024, 64 * 1024 * 1024),
     "limits.requests_concurrent_max": (1, 100_000),
     "limits.derivations_concurrent_max": (1, 64),

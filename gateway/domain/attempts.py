@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.domain.history import read_wire
 from gateway.domain.lookup_tables import NO_TABLES, LookupTables
 from gateway.domain.plans import Move
 from gateway.domain.states import AttemptState
@@ -40,6 +41,11 @@ class LiveAttempt:
     last_valid_block_height: int
     blockhash_slot: int
     state: AttemptState
+
+    @property
+    def fee_payer(self) -> str:
+        """The address that pays for it even if it fails: the first account of the bytes."""
+        return read_wire(self.wire).keys[0]
 
 
 @dataclass(frozen=True, slots=True)

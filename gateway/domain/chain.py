@@ -79,21 +79,24 @@ class SignatureReading:
 class LapsedTransaction:
     """A transaction that nobody saw land in time; it can only be in a slot after its blockhash's.
 
-    `blockhash_slot` is the context slot that its blockhash was read at.
+    `blockhash_slot` is the context slot that its blockhash was read at; `fee_payer` is the address
+    that pays even for a transaction that fails.
     """
 
     signature: str
+    fee_payer: str
     last_valid_block_height: int
     blockhash_slot: int
 
 
 @dataclass(frozen=True, slots=True)
 class LapseReading:
-    """What became of a lapsed transaction.
+    """What became of a transaction, all providers taken together.
 
-    `is_absent` says that as many providers as are wanted have each proved that it never landed and
-    never will; only then may its payment be signed again. `doubt` is why it is not proved, and
-    `silent_count` how many of the providers did not answer.
+    A finalized status is one that as many as are wanted agree on. `is_absent` says that as many as
+    are wanted have each proved that it never landed and never will; only then may its payment be
+    signed again. `doubt` is why that, or that it is final, is not proved, and `silent_count` how
+    many of the providers did not answer.
     """
 
     status: SignatureStatus | None
@@ -208,7 +211,13 @@ class Chain(Protocol):
         ...
 
     async def get_lapsed_statuses(self, items: Sequence[LapsedTransaction]) -> list[LapseReading]:
-        """Returns what every provider together knows of up to 256 transactions."""
+        """Returns what every provider together knows of up to 128 transactions."""
+        ...
+
+    async def confirm_final(
+        self, found: Mapping[str, SignatureStatus]
+    ) -> Mapping[str, LapseReading]:
+        """Returns what is to be believed of up to 256 statuses that one provider calls final."""
         ...
 
     async def send_transaction(self, wire: bytes, *, skip_preflight: bool) -> str:

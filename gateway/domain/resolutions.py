@@ -46,6 +46,7 @@ def question(attempt: LiveAttempt) -> LapsedTransaction:
     """Returns what the providers are asked: as of a transaction that lived MARGIN_BLOCKS longer."""
     return LapsedTransaction(
         attempt.signature,
+        attempt.fee_payer,
         attempt.last_valid_block_height + MARGIN_BLOCKS,
         attempt.blockhash_slot,
     )

@@ -1,7 +1,8 @@
 """Sending stored attempts and finding out what became of them."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from gateway.domain.ports import Clock, Store
 from gateway.domain.states import AttemptState
 
 _STATUSES_PER_CALL = 256
+_LAPSED_PER_CALL = 128
 
 
 @dataclass(slots=True)
@@ -20,7 +22,8 @@ class Followup:
     """Sends and confirms the attempts of one worker on one distribution.
 
     What is remembered here (when bytes were sent last, since when an attempt is in doubt) only
-    paces the work: a worker that starts without it sends once more, which is harmless.
+    paces the work: a worker that starts without it sends once more, which is harmless. What it
+    takes to prove an expiry is asked for as seldom as bytes are sent again.
     """
 
     store: Store
@@ -30,6 +33,7 @@ class Followup:
     resend_s: float
     last_error: str = ""
     _sent_at: dict[str, float] = field(default_factory=dict)
+    _proof_at: dict[str, float] = field(default_factory=dict)
     _doubt_since: dict[str, float] = field(default_factory=dict)
 
     async def send(self, attempts: Iterable[tuple[str, bytes]]) -> None:
@@ -53,11 +57,12 @@ class Followup:
         height = await self.chain.get_block_height("finalized")
         past = [item for item in attempts if is_past(item.last_valid_block_height, height)]
         fresh = [item for item in attempts if not is_past(item.last_valid_block_height, height)]
-        seen = await self._statuses(fresh, search_history=False)
-        history, covered = await self._history(past)
+        due = self._due(past, self._proof_at)
+        seen = await self._statuses(fresh)
+        history, covered = await self._history(due)
         seen |= history
         moves: list[AttemptMove] = []
-        for item in attempts:
+        for item in [*fresh, *due]:
             sighting = Sighting(
                 finalized_height=height,
                 status=seen[item.signature],
@@ -81,42 +86,48 @@ class Followup:
         """
         seen: dict[str, SignatureStatus | None] = {}
         covered: set[str] = set()
-        for chunk in _chunks(past):
-            lapsed = [
-                LapsedTransaction(item.signature, item.last_valid_block_height, item.blockhash_slot)
-                for item in chunk
-            ]
-            for item, reading in zip(
-                chunk, await self.chain.get_lapsed_statuses(lapsed), strict=True
-            ):
+        for chunk in _chunks(past, _LAPSED_PER_CALL):
+            readings = await self.chain.get_lapsed_statuses([_lapsed(item) for item in chunk])
+            for item, reading in zip(chunk, readings, strict=True):
                 seen[item.signature] = reading.status
                 if reading.is_absent:
                     covered.add(item.signature)
                 self.last_error = reading.doubt or self.last_error
+                self._proof_at[item.signature] = self.clock.monotonic_s()
         return seen, covered
 
-    async def _statuses(
-        self, attempts: Sequence[LiveAttempt], *, search_history: bool
-    ) -> dict[str, SignatureStatus | None]:
+    async def _statuses(self, attempts: Sequence[LiveAttempt]) -> dict[str, SignatureStatus | None]:
+        """Returns recent statuses; a finalized one only if it is to be believed."""
         seen: dict[str, SignatureStatus | None] = {}
-        for chunk in _chunks(attempts):
+        for chunk in _chunks(attempts, _STATUSES_PER_CALL):
             signatures = [item.signature for item in chunk]
-            reading = await self.chain.get_signature_statuses(
-                signatures, search_history=search_history
-            )
-            seen.update(zip(signatures, reading.statuses, strict=True))
+            reading = await self.chain.get_signature_statuses(signatures, search_history=False)
+            found = dict(zip(signatures, reading.statuses, strict=True))
+            final = {
+                signature: status
+                for signature, status in found.items()
+                if status is not None and status.confirmation == "finalized"
+            }
+            believed = await self.chain.confirm_final(final) if final else {}
+            for signature, answer in believed.items():
+                self.last_error = answer.doubt or self.last_error
+                found[signature] = answer.status
+            seen |= found
         return seen
 
     async def _send_again(self, unseen: Sequence[LiveAttempt]) -> None:
-        due_before = self.clock.monotonic_s() - self.resend_s
-        due = [
-            item
-            for item in unseen
-            if self._sent_at.get(item.signature, float("-inf")) <= due_before
-            and item.state in {AttemptState.SIGNED, AttemptState.SENT}
+        sendable = [
+            item for item in unseen if item.state in {AttemptState.SIGNED, AttemptState.SENT}
         ]
+        due = self._due(sendable, self._sent_at)
         if due:
             await self.send((item.signature, item.wire) for item in due)
+
+    def _due(
+        self, attempts: Sequence[LiveAttempt], done_at: Mapping[str, float]
+    ) -> list[LiveAttempt]:
+        due_before = self.clock.monotonic_s() - self.resend_s
+        return [item for item in attempts if done_at.get(item.signature, -math.inf) <= due_before]
 
     async def _send_one(self, signature: str, wire: bytes) -> None:
         self._sent_at[signature] = self.clock.monotonic_s()
@@ -138,6 +149,11 @@ class Followup:
         return now - self._doubt_since.setdefault(item.signature, now)
 
 
-def _chunks(attempts: Sequence[LiveAttempt]) -> list[Sequence[LiveAttempt]]:
-    starts = range(0, len(attempts), _STATUSES_PER_CALL)
-    return [attempts[start : start + _STATUSES_PER_CALL] for start in starts]
+def _lapsed(item: LiveAttempt) -> LapsedTransaction:
+    return LapsedTransaction(
+        item.signature, item.fee_payer, item.last_valid_block_height, item.blockhash_slot
+    )
+
+
+def _chunks(attempts: Sequence[LiveAttempt], size: int) -> list[Sequence[LiveAttempt]]:
+    return [attempts[start : start + size] for start in range(0, len(attempts), size)]

@@ -10,10 +10,12 @@ and `mistake` is one of MISTAKES: the control experiments.
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 
 from gateway.__main__ import main
+from gateway.adapters.solana_rpc import lapses
+from gateway.adapters.solana_rpc.statements import Statement, StatementReader
 from gateway.domain import confirmation
 from gateway.domain.confirmation import Ruling, Sighting, judge
 from gateway.domain.states import AttemptState
@@ -37,9 +39,22 @@ def forget_what_expired(present: AttemptState, last: int, sighting: Sighting) ->
     return judge(present, last, sighting)
 
 
-MISTAKES: dict[str, Judge] = {
-    "sign_again_when_unseen": sign_again_when_unseen,
-    "forget_what_expired": forget_what_expired,
+class CredulousReader(StatementReader):
+    """Takes a node's word for it that it has forgotten nothing."""
+
+    async def read(
+        self,
+        payers: Mapping[str, int],
+        slot: int,  # noqa: ARG002  its base's
+    ) -> dict[str, Statement]:
+        """Finds no fault with any list."""
+        return dict.fromkeys(payers, Statement())
+
+
+MISTAKES: dict[str, tuple[ModuleType, str, object]] = {
+    "sign_again_when_unseen": (distribution_followup, "judge", sign_again_when_unseen),
+    "forget_what_expired": (distribution_followup, "judge", forget_what_expired),
+    "believe_a_null": (lapses, "StatementReader", CredulousReader),
 }
 
 
@@ -52,7 +67,7 @@ def run(settings: str, arguments: list[str]) -> int:
     if doubt_s_max := chosen.get("doubt_s_max"):
         replace_name(confirmation, "DOUBT_S_MAX", doubt_s_max)
     if mistake := chosen.get("mistake"):
-        replace_name(distribution_followup, "judge", MISTAKES[mistake])
+        replace_name(*MISTAKES[mistake])
     return main(arguments)
 
 

@@ -38,9 +38,23 @@ def lost_from_sight(trial: Trial, meanwhile: Act) -> None:
     node.behave()
 
 
+def lost_from_history(trial: Trial, meanwhile: Act) -> None:
+    """The same, and the node tells nothing any more of one that has landed."""
+    node = trial.desk.node
+    hold = node.hold("getBlockHeight")
+    trial.execute()
+    assert hold.reached.wait(10)
+    meanwhile()
+    node.chain.advance(200)
+    lost = next(reversed(node.chain.landed))
+    node.chain.forgets = lambda item: item.signature == lost
+    node.behave()
+
+
 TROUBLES: dict[str, Trouble] = {
     "sign_again_when_unseen": slow_landing,
     "forget_what_expired": lost_from_sight,
+    "believe_a_null": lost_from_history,
 }
 DRAINS = ("drain by payer", "drain by first", "drain by each")
 # An emptied source cannot pay the fee of a second transaction: it never lands, and nobody learns.
@@ -57,7 +71,8 @@ def mistake(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def vaults(make_desk: MakeDesk, mistake: str) -> tuple[Vault, Vault]:
     """A right desk and a wrong one."""
-    return open_vault(make_desk()), open_vault(make_desk(mistake=mistake))
+    pace = {"doubt_s_max": 1.0}
+    return open_vault(make_desk(**pace)), open_vault(make_desk(**pace, mistake=mistake))
 
 
 @pytest.mark.parametrize(
@@ -97,6 +112,7 @@ def verdict(trial: Trial, trouble: Trouble, meanwhile: Act) -> str:
     """What the judge says of an engine in trouble."""
     trouble(trial, meanwhile)
     trial.desk.finish(trial.plan)
+    trial.desk.node.chain.forgets = lambda _: False
     try:
         trial.settle()
     except PaidTwiceError:

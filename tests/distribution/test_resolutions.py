@@ -1,9 +1,11 @@
 """An operator resolves what is UNKNOWN: never against a provider's word, and never by accident."""
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
+from gateway.adapters.solana_rpc.statements import Statement, StatementReader
 from gateway.domain.chain import LapseReading
 from gateway.domain.errors import (
     EtagMismatchError,
@@ -258,8 +260,21 @@ async def test_two_gateways_race(desk: Desk, verdicts: tuple[Verdict, ...], winn
     assert len((await desk.workflows.get(found.id)).resolutions) == 1
 
 
-async def test_the_danger_is_real(desk: Desk) -> None:
-    """Why every guard is there: all providers forgot a payment, and it is made twice."""
+async def test_what_every_provider_forgot_the_payers_balance_remembers(desk: Desk) -> None:
+    """All providers forgot a payment and deny it; it is not made twice, whatever is declared."""
+    found = await parked(desk, hide)
+    (signature,) = await signatures(desk, found)
+    desk.chain.advance(LONG_AGO)
+    with pytest.raises(PreconditionFailedError, match="balance is not what the list comes to"):
+        await resolve(desk, found, declares(signature))
+    await desk.workflows.execute(found.id, found.etag, TOKEN)
+    await desk.engine.wait()
+    assert 1 == len(desk.signer.items)
+
+
+async def test_the_danger_is_real(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why every guard is there: a node whose ledger forgot as well makes it pay twice."""
+    monkeypatch.setattr(StatementReader, "read", forgets_the_balance_too)
     found = await parked(desk, hide)
     (signature,) = await signatures(desk, found)
     desk.chain.advance(LONG_AGO)
@@ -269,3 +284,11 @@ async def test_the_danger_is_real(desk: Desk) -> None:
     assert [2 * planned for planned, _ in await desk.paid(found)] == [
         held for _, held in await desk.paid(found)
     ]
+
+
+async def forgets_the_balance_too(
+    _: StatementReader, payers: Mapping[str, int], slot: int
+) -> dict[str, Statement]:
+    """Statements of a node that made up balances to go with what it lists."""
+    assert slot
+    return dict.fromkeys(payers, Statement())

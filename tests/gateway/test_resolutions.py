@@ -16,6 +16,8 @@ from tests.gateway.support import Gateway, new_id, refusal_of
 from tests.support.svm_rpc import SvmRpc
 
 SIGNATURE = "5" * 87
+# One signature, one account, no instruction.
+WIRE = b"\x01" + bytes(64) + b"\x01\x00\x00\x01" + b"\x07" * 32 + bytes(32) + b"\x00"
 INVALID, WRONG = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION
 Change = Callable[[pb.ResolveUnknownRequest], Any]
 
@@ -37,7 +39,7 @@ async def parked(gateway: Gateway, wallets: list[wallet_pb.Wallet]) -> pb.Distri
     async with store.transaction() as unit:
         await unit.distributions.set_state(distribution_id, DistributionState.EXECUTING)
         await unit.distributions.claim(distribution_id, worker, 60, 1)
-    attempt = NewAttempt(0, SIGNATURE, bytes(200), "x", 350, 1_200)
+    attempt = NewAttempt(0, SIGNATURE, WIRE, "x", 350, 1_200)
     async with store.transaction() as unit:
         assert await unit.distributions.store_attempts(distribution_id, worker, [attempt])
     async with store.transaction() as unit:

@@ -18,7 +18,7 @@ from gateway.adapters.solana_rpc import (
     SolanaRpc,
 )
 from gateway.domain.amounts import U64_MAX
-from gateway.domain.chain import LapsedTransaction
+from gateway.domain.chain import LapsedTransaction, SignatureStatus
 from gateway.domain.errors import TransactionRejectedError
 from tests.solana_rpc.support import FakeNode, ManualClock
 from tests.solana_rpc.test_client import ADDRESSES, signed
@@ -36,8 +36,13 @@ CALLS: dict[str, Callable[[SolanaRpc], Awaitable[Any]]] = {
     "getLatestBlockhash": lambda rpc: rpc.get_latest_blockhash(),
     "getBlockHeight": lambda rpc: rpc.get_block_height(),
     "getSlot": lambda rpc: rpc.get_slot(),
+    "getSignatureStatuses of errors": lambda rpc: rpc.confirm_final(
+        {"a": SignatureStatus(1, "finalized", "x")}
+    ),
     "getSignatureStatuses": lambda rpc: rpc.get_signature_statuses(["a"], search_history=True),
-    "getFirstAvailableBlock": lambda rpc: rpc.get_lapsed_statuses([LapsedTransaction("a", 1, 1)]),
+    "getFirstAvailableBlock": lambda rpc: rpc.get_lapsed_statuses(
+        [LapsedTransaction("a", MINT, 1, 1)]
+    ),
     "sendTransaction": lambda rpc: rpc.send_transaction(SENT, skip_preflight=True),
     "getFeeForMessage": lambda rpc: rpc.get_fee_for_message(b"m"),
     "getRecentPrioritizationFees": lambda rpc: rpc.get_recent_prioritization_fees([]),

@@ -19,7 +19,7 @@ from gateway.adapters.solana_rpc import (
     SingleEndpoint,
     SolanaRpc,
 )
-from gateway.adapters.solana_rpc.client import first_signature
+from gateway.adapters.solana_rpc.wire import first_signature
 from gateway.domain.addresses import encode_base58
 from gateway.domain.amounts import U64_MAX
 from gateway.domain.chain import LandedTransaction, SignatureStatus

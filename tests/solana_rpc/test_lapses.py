@@ -7,22 +7,25 @@ import pytest
 import pytest_asyncio
 
 from gateway.adapters.postgres import Database
-from gateway.adapters.solana_rpc import Endpoint, EndpointPool, RpcError, SolanaRpc
+from gateway.adapters.solana_rpc import Agreement, Endpoint, EndpointPool, RpcError, SolanaRpc
 from gateway.domain.chain import LapsedTransaction, LapseReading, SignatureStatus
 from gateway.domain.states import BatchState, DistributionState
 from tests.distribution.support import Desk, open_desk
 from tests.solana_rpc.support import FakeNode, ManualClock, in_context, result
+from tests.solana_rpc.test_client import account
 from tests.support.fixtures import MakeSvmRpc
 from tests.support.svm_chain import SvmChain
 
 SIGNATURE = "5" * 88
-LAPSED = LapsedTransaction(SIGNATURE, last_valid_block_height=350, blockhash_slot=1_200)
+PAYER = "1" * 31 + "2"
+LAPSED = LapsedTransaction(SIGNATURE, PAYER, last_valid_block_height=350, blockhash_slot=1_200)
 FINALIZED = {"slot": 1_201, "err": None, "confirmationStatus": "finalized"}
 
 
 def provider(
     *, height: int = 351, first: int = 1_200, slot: int = 1_400, seen: object = None,
-    context_slot: int = 1_400,
+    context_slot: int = 1_400, balance: int = 0, listed: list[object] | None = None,
+    other: object = FINALIZED,
 ) -> FakeNode:  # fmt: skip
     """A node that proves absence, unless told otherwise."""
     answers: dict[str, object] = {
@@ -30,9 +33,27 @@ def provider(
         "getBlockHeight": height,
         "getFirstAvailableBlock": first,
         "getSlot": slot,
-        "getSignatureStatuses": in_context([seen], context_slot),
+        "getMultipleAccounts": in_context([account(balance)], slot),
+        "getSignaturesForAddress": listed or [],
+        "getTransaction": record(seen),
     }
-    return FakeNode(lambda i, method, _: result(i, answers[method]))
+
+    def reply(request_id: int, method: str, params: list[object]) -> httpx.Response:
+        if method == "getSignatureStatuses":
+            assert isinstance(params[0], list)
+            statuses = [seen if one == SIGNATURE else other for one in params[0]]
+            return result(request_id, in_context(statuses, context_slot))
+        return result(request_id, answers[method])
+
+    return FakeNode(reply)
+
+
+def record(status: object) -> object:
+    """A transaction's own record, as its status tells of it."""
+    if not isinstance(status, dict):
+        return None
+    meta = {"err": status["err"], "fee": 5, "preBalances": [9], "postBalances": [4]}
+    return {"slot": status["slot"], "meta": meta}
 
 
 def dead() -> FakeNode:
@@ -47,8 +68,13 @@ async def ask(*nodes: FakeNode, providers_min: int = 1) -> LapseReading:
         for place, one in enumerate(nodes)
     ]
     pool = EndpointPool(endpoints, ManualClock(), jitter=lambda: 0.5)
-    rpc = SolanaRpc(pool, lapse_providers_min=providers_min)
+    rpc = SolanaRpc(pool, agreement=Agreement(providers_min))
     return (await rpc.get_lapsed_statuses([LAPSED]))[0]
+
+
+def listed_as(signature: str) -> object:
+    """An entry in the list of the payer's transactions."""
+    return {"signature": signature, "slot": 1_300, "err": None}
 
 
 async def test_one_node_proves_absence() -> None:
@@ -65,6 +91,11 @@ async def test_one_node_proves_absence() -> None:
         (provider(height=350), "may still land"),
         (provider(first=1_201), "history begins after"),
         (provider(context_slot=1_399), "fell behind"),
+        (provider(slot=1_350), "runs ahead of its slots"),
+        (provider(balance=5), "begins too late"),
+        (provider(listed=[listed_as("3" * 88)]), "have been read"),
+        (provider(listed=[listed_as(SIGNATURE)]), "lists it"),
+        (provider(listed=[listed_as("3" * 88)], other=None), "no status of a transaction"),
     ],
 )
 async def test_a_null_that_proves_nothing(node: FakeNode, doubt: str) -> None:
@@ -91,6 +122,33 @@ async def test_a_node_that_keeps_its_history_to_itself() -> None:
     silent = await ask(refuses(None))
     assert not silent.is_absent
     assert "does not say" in silent.doubt
+    assert (await ask(refuses(FINALIZED))).status is not None
+
+
+async def test_a_payer_that_cannot_be_accounted_for() -> None:
+    """One provider then proves nothing; two that agree do, unless one contradicts itself."""
+    assert not (await ask(provider(balance=5))).is_absent
+    both = [provider(balance=5), provider(balance=5)]
+    assert (await ask(*both, providers_min=2)).is_absent
+    lists_it = provider(listed=[listed_as(SIGNATURE)])
+    assert not (await ask(provider(), lists_it, providers_min=2)).is_absent
+
+
+async def test_a_node_that_does_not_list_transactions() -> None:
+    """Where getSignaturesForAddress is not served a null proves nothing, and a sighting counts."""
+
+    def refuses(seen: object) -> FakeNode:
+        willing = provider(seen=seen)
+
+        def reply(request_id: int, method: str, params: list[object]) -> httpx.Response:
+            if method != "getSignaturesForAddress":
+                return willing.reply(request_id, method, params)
+            fault = {"code": -32601, "message": "Method not found"}
+            return httpx.Response(200, json={"jsonrpc": "2.0", "id": request_id, "error": fault})
+
+        return FakeNode(reply)
+
+    assert "does not tell" in (await ask(refuses(None))).doubt
     assert (await ask(refuses(FINALIZED))).status is not None
 
 
@@ -161,7 +219,7 @@ async def test_a_second_node_remembers_what_the_first_forgot(
     desk = await open_desk(database, remembers)
     endpoints = [Endpoint(forgets.url), Endpoint(remembers.url)]
     pool = EndpointPool(endpoints, desk.clock, jitter=lambda: 0.5)
-    desk.engine._chain = SolanaRpc(pool, lapse_providers_min=2)
+    desk.engine._chain = SolanaRpc(pool, agreement=Agreement(2))
 
     def lapse() -> None:
         if desk.chain.landed and desk.chain.height < 300:

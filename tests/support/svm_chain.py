@@ -7,15 +7,18 @@ blockhash, commitment levels, transactions that wait or never land, and forks th
 import functools
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from solders.account import Account
 from solders.hash import Hash
+from solders.keypair import Keypair
 from solders.litesvm import LiteSVM
+from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.rent import Rent
 from solders.signature import Signature
+from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 from solders.transaction_status import TransactionErrorFieldless, TransactionErrorType
@@ -78,7 +81,11 @@ class SvmChain:
     # What a node that was started anew says it begins at; it still answers from `landed`.
     first_available_slot: int = 0
     landed: dict[Signature, Landed] = field(default_factory=dict)
+    # Where lamports out of nowhere came from: a node lists a transaction for each change.
+    funded: dict[Signature, Landed] = field(default_factory=dict)
     waiting: list[VersionedTransaction] = field(default_factory=list)
+    # What is lost from the history, but not from the ledger: the node tells nothing of these.
+    forgets: Callable[[Landed], bool] = lambda _: False
     svm: LiteSVM = field(init=False)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -121,21 +128,45 @@ class SvmChain:
             return any(_blockhash(h) == blockhash for h in range(oldest, self.height + 1))
 
     def fund(self, address: Pubkey, lamports: int) -> None:
-        """Add lamports to a system account, out of nowhere."""
+        """Add lamports to an account, out of nowhere, by a transaction that is final at once."""
         with self._lock:
             held = self.svm.get_account(address)
             balance = lamports + (held.lamports if held else 0)
             owner = held.owner if held else SYSTEM_PROGRAM
-            self.svm.set_account(address, Account(balance, held.data if held else b"", owner))
+            account = Account(balance, held.data if held else b"", owner)
+            self.svm.set_account(address, account)
+            age = self.timing.finalize_after_blocks
+            funding = _funding(address, len(self.funded), self.height - age, held, account)
+            self.funded[funding.signature] = funding
 
     def balance(self, address: Pubkey) -> int:
         """Return an account's lamports, 0 where there is none."""
         return self.svm.get_balance(address) or 0
 
-    def accounts(self, addresses: Iterable[Pubkey]) -> list[Account | None]:
-        """Return the accounts at addresses, in order, all of one moment."""
+    def accounts(
+        self, addresses: Iterable[Pubkey], commitment: str = "processed"
+    ) -> list[Account | None]:
+        """Return the accounts at addresses, in order, all of one moment and settled so far."""
         with self._lock:
-            return [self.svm.get_account(address) for address in addresses]
+            undone: dict[Pubkey, Account | None] = {}
+            newest = self.height_at(commitment)
+            for item in reversed(self.landed.values()):
+                if item.height <= newest:
+                    break
+                undone |= zip(item.keys, item.before, strict=True)
+            return [undone.get(key, self.svm.get_account(key)) for key in addresses]
+
+    def history(self) -> list[Landed]:
+        """Return all transactions in blocks, fundings included, oldest first."""
+        with self._lock:
+            every = [*self.funded.values(), *self.landed.values()]
+            known = [item for item in every if not self.forgets(item)]
+            return sorted(known, key=lambda item: item.height)
+
+    def find(self, signature: Signature) -> Landed | None:
+        """Return a transaction in a block."""
+        found = self.landed.get(signature) or self.funded.get(signature)
+        return None if found is None or self.forgets(found) else found
 
     def preflight(self, transaction: VersionedTransaction) -> TransactionErrorType | None:
         """Say why a transaction would fail now, without landing it."""
@@ -197,6 +228,35 @@ class SvmChain:
         after = tuple(self.svm.get_account(key) for key in keys)
         landed = Landed(transaction, self.height, error, meta, keys, before, after)
         self.landed[landed.signature] = landed
+
+
+def _funding(
+    address: Pubkey, number: int, height: int, before: Account | None, after: Account
+) -> Landed:
+    faucet = _faucet()
+    difference = abs(after.lamports - (before.lamports if before else 0))
+    pay = transfer(
+        TransferParams(from_pubkey=faucet.pubkey(), to_pubkey=address, lamports=difference)
+    )
+    unique = Hash(hashlib.sha256(b"funding %d" % number).digest())
+    message = Message.new_with_blockhash([pay], faucet.pubkey(), unique)
+    keys = tuple(message.account_keys)
+    befores = tuple(before if key == address else None for key in keys)
+    afters = tuple(after if key == address else None for key in keys)
+    transaction = VersionedTransaction(message, [faucet])
+    return Landed(transaction, height, None, _some_meta(), keys, befores, afters)
+
+
+@functools.cache
+def _faucet() -> Keypair:
+    return Keypair.from_seed(b"f" * 32)
+
+
+@functools.cache
+def _some_meta() -> TransactionMetadata:
+    meta = LiteSVM().airdrop(Pubkey.new_unique(), 10**9)
+    assert isinstance(meta, TransactionMetadata)
+    return meta
 
 
 @functools.cache

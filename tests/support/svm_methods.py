@@ -62,9 +62,7 @@ class Methods:
             ),
             "getFeeForMessage": self._fee_for_message,
             "getRecentPrioritizationFees": lambda _: [{"slot": chain.slot, "prioritizationFee": 0}],
-            "getBalance": lambda params: self._in_context(
-                chain.balance(Pubkey.from_string(params[0])), params
-            ),
+            "getBalance": self._balance,
             "getAccountInfo": self._account_info,
             "getMultipleAccounts": self._multiple_accounts,
             "requestAirdrop": self._request_airdrop,
@@ -104,14 +102,22 @@ class Methods:
         message = from_bytes_versioned(base64.b64decode(params[0], validate=True))
         return self._in_context(fee_lamports(message), params)
 
+    def _balance(self, params: list[Any]) -> Any:
+        (account,) = self._accounts([params[0]], params)
+        return self._in_context(account.lamports if account else 0, params)
+
+    def _accounts(self, addresses: list[str], params: list[Any]) -> list[Account | None]:
+        keys = [Pubkey.from_string(text) for text in addresses]
+        return self._chain.accounts(keys, _commitment(params, 1))
+
     def _account_info(self, params: list[Any]) -> Any:
-        account = self._chain.accounts([Pubkey.from_string(params[0])])[0]
+        (account,) = self._accounts([params[0]], params)
         return self._in_context(_account_json(account, _options(params, 1)), params)
 
     def _multiple_accounts(self, params: list[Any]) -> Any:
         if len(params[0]) > MULTIPLE_ACCOUNTS_MAX:
             raise RpcError(INVALID_PARAMS, f"Too many inputs provided; max {MULTIPLE_ACCOUNTS_MAX}")
-        accounts = self._chain.accounts([Pubkey.from_string(text) for text in params[0]])
+        accounts = self._accounts(params[0], params)
         options = _options(params, 1)
         return self._in_context([_account_json(account, options) for account in accounts], params)
 
@@ -139,7 +145,7 @@ class Methods:
         if len(params[0]) > SIGNATURE_STATUSES_MAX:
             why = f"Too many inputs provided; max {SIGNATURE_STATUSES_MAX}"
             raise RpcError(INVALID_PARAMS, why)
-        found = [self._chain.landed.get(Signature.from_string(text)) for text in params[0]]
+        found = [self._chain.find(Signature.from_string(text)) for text in params[0]]
         return self._in_context([self._status(landed) for landed in found], [])
 
     def _status(self, landed: Landed | None) -> Any:
@@ -172,7 +178,7 @@ class Methods:
         return self._in_context(accounts, params[1:])
 
     def _transaction(self, params: list[Any]) -> Any:
-        landed = self._chain.landed.get(Signature.from_string(params[0]))
+        landed = self._chain.find(Signature.from_string(params[0]))
         if landed is None:
             return None
         if not svm_reads.is_visible(self._chain, landed, _commitment(params, 1)):

@@ -63,7 +63,7 @@ def list_signatures(chain: SvmChain, address: Pubkey, options: dict[str, Any]) -
     Both are places in the ledger: they need not be transactions of the address.
     """
     commitment = str(options.get("commitment", "finalized"))
-    ledger = list(reversed(list(chain.landed.values())))
+    ledger = list(reversed(chain.history()))
     names = [str(item.signature) for item in ledger]
     before, until = options.get("before"), options.get("until")
     if before and before not in names:

@@ -15,6 +15,7 @@ from solders.transaction import VersionedTransaction
 
 from tests.support.svm_rpc import SvmRpc
 
+NOW = {"commitment": "processed"}
 FEE = 5000
 
 
@@ -77,8 +78,8 @@ def test_a_transfer_moves_lamports_and_matures(rpc: Client, payer: Keypair) -> N
         rpc.node.chain.advance(blocks)
         levels.append(status(rpc, signature)["confirmationStatus"])
     assert ["processed", "confirmed", "finalized"] == levels
-    assert 10**6 == rpc("getBalance", str(to))
-    assert 10**9 - 10**6 - FEE == rpc("getBalance", str(payer.pubkey()))
+    assert 10**6 == rpc("getBalance", str(to), NOW)
+    assert 10**9 - 10**6 - FEE == rpc("getBalance", str(payer.pubkey()), NOW)
     accounts = rpc("getMultipleAccounts", [str(to), str(Pubkey.new_unique())])
     assert [10**6, None] == [account and account["lamports"] for account in accounts]
     newest = {"maxSupportedTransactionVersion": 1}
@@ -98,7 +99,7 @@ def test_a_failed_transaction_pays_its_fee_and_says_why(rpc: Client, payer: Keyp
     assert (-32002, expected) == (refused["code"], refused["data"]["err"])
     signature = rpc.send(below_rent, skipPreflight=True)["result"]
     assert expected == status(rpc, signature)["err"]
-    assert 10**9 - FEE == rpc("getBalance", str(payer.pubkey()))
+    assert 10**9 - FEE == rpc("getBalance", str(payer.pubkey()), NOW)
 
 
 def test_identical_bytes_land_once(rpc: Client, payer: Keypair) -> None:
@@ -107,7 +108,7 @@ def test_identical_bytes_land_once(rpc: Client, payer: Keypair) -> None:
     transaction = rpc.transfer(payer, to, 10**6)
     for _ in range(2):
         rpc.send(transaction, skipPreflight=True)
-    assert 10**6 == rpc("getBalance", str(to))
+    assert 10**6 == rpc("getBalance", str(to), NOW)
 
 
 def test_a_blockhash_dies_after_150_blocks(rpc: Client, payer: Keypair) -> None:
@@ -145,11 +146,11 @@ def test_a_fork_undoes_and_the_same_bytes_land_again(rpc: Client, payer: Keypair
     assert [signature] == [str(undone) for undone in rpc.node.chain.fork(1)]
     assert (None, 0, 10**9) == (
         status(rpc, signature),
-        rpc("getBalance", str(to)),
-        rpc("getBalance", str(payer.pubkey())),
+        rpc("getBalance", str(to), NOW),
+        rpc("getBalance", str(payer.pubkey()), NOW),
     )
     rpc.send(transaction)
-    assert 10**6 == rpc("getBalance", str(to))
+    assert 10**6 == rpc("getBalance", str(to), NOW)
 
 
 def test_a_lost_reply_has_its_effect_and_a_dropped_call_has_none(

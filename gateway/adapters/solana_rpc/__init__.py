@@ -9,10 +9,12 @@ from gateway.adapters.solana_rpc.budgets import Rates
 from gateway.adapters.solana_rpc.circuit import EndpointSnapshot
 from gateway.adapters.solana_rpc.client import SolanaRpc
 from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
+from gateway.adapters.solana_rpc.finality import Agreement
 from gateway.adapters.solana_rpc.pool import EndpointPool, ReadRetries, RpcPool, SingleEndpoint
 from gateway.adapters.solana_rpc.transport import Endpoint, EndpointLimits
 
 __all__ = [
+    "Agreement",
     "Endpoint",
     "EndpointLimits",
     "EndpointPool",

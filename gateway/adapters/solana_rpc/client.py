@@ -7,7 +7,8 @@ from typing import Final, cast
 
 from gateway.adapters.solana_rpc import wire
 from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
-from gateway.adapters.solana_rpc.lapses import read_lapsed
+from gateway.adapters.solana_rpc.finality import Agreement, read_final
+from gateway.adapters.solana_rpc.lapses import LAPSED_PER_CALL_MAX, Witness, read_lapsed
 from gateway.adapters.solana_rpc.pool import RpcPool
 from gateway.adapters.solana_rpc.reads import (
     MAX_TRANSACTION_VERSION,
@@ -17,7 +18,6 @@ from gateway.adapters.solana_rpc.reads import (
     to_account,
     with_slot,
 )
-from gateway.domain.addresses import encode_base58
 from gateway.domain.chain import (
     AccountsReading,
     BalanceReading,
@@ -40,10 +40,11 @@ SIGNATURES_PER_CALL_MAX: Final = 256
 class SolanaRpc(WalletReads):
     """Typed calls over a pool of endpoints. Errors are RpcError, which is ChainUnavailableError."""
 
-    def __init__(self, pool: RpcPool, *, lapse_providers_min: int = 1) -> None:
-        """`lapse_providers_min` is how many must agree before a transaction counts as lapsed."""
+    def __init__(self, pool: RpcPool, *, agreement: Agreement | None = None) -> None:
+        """`agreement` is how many endpoints must agree on what money depends on; one each."""
         super().__init__(pool)
-        self._lapse_providers_min = lapse_providers_min
+        self._agreement = agreement or Agreement()
+        self._witnesses: list[Witness] = []
 
     async def close(self) -> None:
         """Closes the pool."""
@@ -161,10 +162,32 @@ class SolanaRpc(WalletReads):
         return SignatureReading(answer.context.slot, statuses)
 
     async def get_lapsed_statuses(self, items: Sequence[LapsedTransaction]) -> list[LapseReading]:
-        """Asks every endpoint by itself about up to 256 transactions; see the module lapses."""
-        _require_at_most(items, SIGNATURES_PER_CALL_MAX)
-        providers = [SolanaRpc(pool) for pool in self._pool.providers()]
-        return await read_lapsed(providers, items, self._lapse_providers_min)
+        """Asks every endpoint by itself about up to 128 transactions; see the module lapses."""
+        _require_at_most(items, LAPSED_PER_CALL_MAX)
+        self._witnesses = self._witnesses or [
+            Witness(SolanaRpc(pool), self._agreement) for pool in self._pool.providers()
+        ]
+        return await read_lapsed(self._witnesses, items, self._agreement)
+
+    async def confirm_final(
+        self, found: Mapping[str, SignatureStatus]
+    ) -> Mapping[str, LapseReading]:
+        """Asks about up to 256 finalized statuses what it takes to believe them; see finality.
+
+        A success that one endpoint suffices for costs no call.
+        """
+        _require_at_most(list(found), SIGNATURES_PER_CALL_MAX)
+        believed = {
+            signature: LapseReading(status, is_absent=False)
+            for signature, status in found.items()
+            if not status.error and self._agreement.wanted(status) == 1
+        }
+        open_ones = [signature for signature in found if signature not in believed]
+        if open_ones:
+            providers = [SolanaRpc(pool) for pool in self._pool.providers()]
+            readings = await read_final(providers, open_ones, self._agreement)
+            believed |= zip(open_ones, readings, strict=True)
+        return believed
 
     async def get_first_available_slot(self) -> int:
         """Returns the first slot of which the node still has the block."""
@@ -183,7 +206,7 @@ class SolanaRpc(WalletReads):
             "maxRetries": 0,
         }
         encoded = base64.b64encode(wire_bytes).decode()
-        expected = first_signature(wire_bytes)
+        expected = wire.first_signature(wire_bytes)
 
         def require_ours(answer: str) -> None:
             if answer != expected:
@@ -261,22 +284,6 @@ class SolanaRpc(WalletReads):
 
 # mypy has no way yet to say that a union is a type to decode.
 _OptionalTransaction = cast("type[wire.TransactionWire | None]", wire.TransactionWire | None)
-
-
-def first_signature(wire_bytes: bytes) -> str:
-    """Returns the signature by which the cluster knows a signed transaction, base58.
-
-    Legacy and v0 begin with the number of signatures and the signatures; v1 (first byte 0x81) has
-    them at the end, as many as the message header says. Raises ValueError if it is too short.
-    """
-    if wire_bytes[:1] == b"\x81":
-        count = wire_bytes[1] if len(wire_bytes) > 1 else 0
-        signature = wire_bytes[max(2, len(wire_bytes) - 64 * count) :][:64]
-    else:
-        signature = wire_bytes[1:65]
-    if len(signature) != 64:
-        raise ValueError("too short for a signed transaction")
-    return encode_base58(signature)
 
 
 def _require_length(found: Sequence[object], asked: Sequence[object]) -> None:

@@ -2,30 +2,30 @@
 
 A provider proves that a transaction never landed if all of this comes from itself, in this order:
 its finalized height is past the transaction's last valid one, and as many slots went by as that
-takes; its history reaches back to where the transaction could first have landed; it finds no status
-in that history, at a slot that is not behind its own finalized one. One that fell back, or forgot,
-proves nothing.
+takes; its history reaches back to where the transaction could first have landed; what it lists of
+the fee payer's transactions accounts for the payer's balance, without this one (see the module
+statements); it finds no status of it, at a slot that is not behind its own finalized one, while it
+does find those of the transactions that it listed. One that fell back, or forgot, proves nothing.
+
+Where several must agree, a payer of too many transactions to account for is no objection.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
-from gateway.domain.chain import (
-    Commitment,
-    LapsedTransaction,
-    LapseReading,
-    SignatureReading,
-    SignatureStatus,
-)
+from gateway.adapters.solana_rpc.finality import Agreement, Teller, tell, weigh
+from gateway.adapters.solana_rpc.statements import Source, Statement, StatementReader
+from gateway.domain.chain import Commitment, LapsedTransaction, LapseReading, SignatureStatus
 
+LAPSED_PER_CALL_MAX: Final = 128
+_REFERENCES_MAX: Final = 128
 _BLOCKHASH_LIFE_BLOCKS: Final = 150
-_RANKS: Final = {"processed": 0, "confirmed": 1, "finalized": 2}
 
 
-class Provider(Protocol):
+class Provider(Source, Teller, Protocol):
     """The calls that are asked of one endpoint."""
 
     async def get_block_height(self, commitment: Commitment = "finalized") -> int:
@@ -40,12 +40,6 @@ class Provider(Protocol):
         """Returns the first slot of the node's history."""
         ...
 
-    async def get_signature_statuses(
-        self, signatures: Sequence[str], *, search_history: bool
-    ) -> SignatureReading:
-        """Returns statuses."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class _Testimony:
@@ -55,70 +49,124 @@ class _Testimony:
     objections: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Chainview:
+    """A provider's own account of the chain, before it was asked for statuses."""
+
+    height: int
+    first_slot: int | None
+    slot: int
+    statements: Mapping[str, Statement]
+
+
+class Witness:
+    """One provider, and what is known already of its history."""
+
+    def __init__(self, provider: Provider, agreement: Agreement) -> None:
+        self._provider = provider
+        self._statements = StatementReader(provider)
+        self._agreement = agreement
+
+    async def ask(self, items: Sequence[LapsedTransaction]) -> _Testimony | RpcError:
+        """Asks about all that can be known of these transactions, statuses last."""
+        signatures = [item.signature for item in items]
+        try:
+            view = await self._view(items)
+            references = self._references(view, set(signatures))
+            told = await tell(self._provider, [*signatures, *references])
+        except RpcError as error:
+            return error
+        statuses, known = told.statuses[: len(items)], told.statuses[len(items) :]
+        hole = "" if all(known) else "the node has no status of a transaction that it lists"
+        objections = [hole or self._objection(item, view, told.context_slot) for item in items]
+        return _Testimony(statuses, objections)
+
+    async def _view(self, items: Sequence[LapsedTransaction]) -> _Chainview:
+        height = await self._provider.get_block_height("finalized")
+        first_slot = await self._first_slot()
+        slot = await self._provider.get_slot("finalized")
+        openings: dict[str, int] = {}
+        for item in items:
+            opening = min(item.blockhash_slot, openings.get(item.fee_payer, item.blockhash_slot))
+            openings[item.fee_payer] = opening
+        try:
+            statements = await self._statements.read(openings, slot)
+        except RpcNodeError as error:
+            if error.is_passing:
+                raise
+            unread = Statement(unread="the node does not tell of its payer's transactions")
+            statements = dict.fromkeys(openings, unread)
+        return _Chainview(height, first_slot, slot, statements)
+
+    async def _first_slot(self) -> int | None:
+        """Returns None where the call is not served: statuses are worth reading all the same."""
+        try:
+            return await self._provider.get_first_available_slot()
+        except RpcNodeError as error:
+            if error.is_passing:
+                raise
+            return None
+
+    @staticmethod
+    def _references(view: _Chainview, asked: set[str]) -> list[str]:
+        """Returns transactions of about the same time that the node must know, for it lists them.
+
+        The newest may be newer than its statuses; what is left out here was compared all the same.
+        """
+        listed = {
+            signature: None for found in view.statements.values() for signature in found.listed
+        }
+        return [name for name in reversed(listed) if name not in asked][:_REFERENCES_MAX]
+
+    def _objection(self, item: LapsedTransaction, view: _Chainview, context_slot: int) -> str:
+        objection = _objection_of_time(item, view, context_slot)
+        statement = view.statements[item.fee_payer]
+        if objection:
+            return objection
+        if item.signature in statement.listed:
+            return "the node lists it among its payer's transactions"
+        must_account = self._agreement.expiry_providers_min == 1
+        return statement.gap or (statement.unread if must_account else "")
+
+
 async def read_lapsed(
-    providers: Sequence[Provider], items: Sequence[LapsedTransaction], providers_min: int
+    witnesses: Sequence[Witness], items: Sequence[LapsedTransaction], agreement: Agreement
 ) -> list[LapseReading]:
-    """Asks every provider about up to 256 transactions; raises RpcError if none of them answers."""
-    answers = await asyncio.gather(*(_ask(provider, items) for provider in providers))
+    """Asks every provider about up to 128 transactions; raises RpcError if none of them answers."""
+    answers = await asyncio.gather(*(witness.ask(items) for witness in witnesses))
     heard = [answer for answer in answers if isinstance(answer, _Testimony)]
     if not heard:
         raise next(answer for answer in answers if isinstance(answer, RpcError))
     silent = len(answers) - len(heard)
     return [
-        replace(_weigh(heard, place, providers_min), silent_count=silent)
-        for place in range(len(items))
+        replace(_weigh(heard, place, agreement), silent_count=silent) for place in range(len(items))
     ]
 
 
-async def _ask(provider: Provider, items: Sequence[LapsedTransaction]) -> _Testimony | RpcError:
-    try:
-        height = await provider.get_block_height("finalized")
-        first_slot = await _first_slot(provider)
-        slot = await provider.get_slot("finalized")
-        signatures = [item.signature for item in items]
-        reading = await provider.get_signature_statuses(signatures, search_history=True)
-    except RpcError as error:
-        return error
-    objections = []
-    for item in items:
-        objection = ""
-        if height <= item.last_valid_block_height:
-            objection = "the transaction may still land"
-        elif first_slot is None:
-            objection = "the node does not say where its history begins"
-        elif first_slot > item.blockhash_slot:
-            objection = "the node's history begins after the transaction was signed"
-        elif min(slot, reading.context_slot) <= item.blockhash_slot + _BLOCKHASH_LIFE_BLOCKS:
-            # A slot holds one block at most, so its slots must bear out the height that it claims.
-            objection = "the node's height runs ahead of its slots"
-        elif reading.context_slot < slot:
-            objection = "the node fell behind while it was asked"
-        objections.append(objection)
-    return _Testimony(reading.statuses, objections)
+def _objection_of_time(item: LapsedTransaction, view: _Chainview, context_slot: int) -> str:
+    if view.height <= item.last_valid_block_height:
+        return "the transaction may still land"
+    if view.first_slot is None:
+        return "the node does not say where its history begins"
+    if view.first_slot > item.blockhash_slot:
+        return "the node's history begins after the transaction was signed"
+    if min(view.slot, context_slot) <= item.blockhash_slot + _BLOCKHASH_LIFE_BLOCKS:
+        # A slot holds one block at most, so its slots must bear out the height that it claims.
+        return "the node's height runs ahead of its slots"
+    if context_slot < view.slot:
+        return "the node fell behind while it was asked"
+    return ""
 
 
-async def _first_slot(provider: Provider) -> int | None:
-    """Returns None where the call is not served: the statuses are worth reading all the same."""
-    try:
-        return await provider.get_first_available_slot()
-    except RpcNodeError as error:
-        if error.is_passing:
-            raise
-        return None
-
-
-def _weigh(heard: Sequence[_Testimony], place: int, providers_min: int) -> LapseReading:
+def _weigh(heard: Sequence[_Testimony], place: int, agreement: Agreement) -> LapseReading:
     found = [status for one in heard if (status := one.statuses[place]) is not None]
     if found:
-        best = max(found, key=lambda status: _RANKS[status.confirmation])
-        ends = {status.error for status in found if status.confirmation == "finalized"}
-        if len(ends) > 1:
-            return LapseReading(None, is_absent=False, doubt="providers contradict each other")
-        return LapseReading(best, is_absent=False)
+        return weigh(found, agreement)
     objections = [one.objections[place] for one in heard]
     proofs = sum(1 for objection in objections if not objection)
-    if proofs >= providers_min:
+    if proofs >= agreement.expiry_providers_min:
         return LapseReading(None, is_absent=True)
     reason = next(filter(None, objections), "the others did not answer")
-    doubt = f"{proofs} of {providers_min} providers prove that it never landed: {reason}"
+    wanted = agreement.expiry_providers_min
+    doubt = f"{proofs} of {wanted} providers prove that it never landed: {reason}"
     return LapseReading(None, is_absent=False, doubt=doubt)

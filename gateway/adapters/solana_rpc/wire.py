@@ -12,7 +12,7 @@ from typing import Annotated, Final, Generic, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from gateway.domain.addresses import is_address
+from gateway.domain.addresses import encode_base58, is_address
 from gateway.domain.amounts import U64_MAX
 
 T = TypeVar("T")
@@ -187,6 +187,22 @@ def decode_response(data: bytes, request_id: int, result_type: type[T]) -> T | N
     if isinstance(result, int) and result > U64_MAX:
         raise WireError("the answer is an integer above u64")
     return result
+
+
+def first_signature(wire_bytes: bytes) -> str:
+    """Returns the signature by which the cluster knows a signed transaction, base58.
+
+    Legacy and v0 begin with the number of signatures and the signatures; v1 (first byte 0x81) has
+    them at the end, as many as the message header says. Raises ValueError if it is too short.
+    """
+    if wire_bytes[:1] == b"\x81":
+        count = wire_bytes[1] if len(wire_bytes) > 1 else 0
+        signature = wire_bytes[max(2, len(wire_bytes) - 64 * count) :][:64]
+    else:
+        signature = wire_bytes[1:65]
+    if len(signature) != 64:
+        raise ValueError("too short for a signed transaction")
+    return encode_base58(signature)
 
 
 def describe_error(error: object) -> str:

@@ -1,0 +1,193 @@
+"""Whether a fee payer's balance leaves room for a transaction that a node does not list.
+
+Only transactions change a wallet's lamports, and a node lists every transaction that names it. So
+from any point on, what one transaction leaves the next one finds, and what the last one leaves is
+the balance. A transaction that landed and is not listed leaves a gap, because it cost its payer at
+least the fee: a node that forgot it, but kept the ledger, contradicts itself. (No gap is left by a
+payment to the payer itself of exactly its own fee, nor by several that cancel each other out.)
+"""
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from gateway.adapters.solana_rpc.errors import RpcNodeError
+from gateway.domain.chain import AccountsReading, Commitment
+from gateway.domain.history import SignatureRecord, TransactionDetails
+
+_LISTED_MAX: Final = 1_000
+_ACCOUNTS_PER_CALL: Final = 100
+# Calls for single transactions in one reading, of all payers together; the next goes on.
+_DETAILS_PER_READING_MAX: Final = 200
+_KNOWN_MAX: Final = 20_000
+
+
+class Source(Protocol):
+    """The calls that are asked of one endpoint."""
+
+    async def get_accounts(
+        self,
+        addresses: Sequence[str],
+        commitment: Commitment = "confirmed",
+        data_slice: tuple[int, int] | None = None,
+        min_context_slot: int = 0,
+    ) -> AccountsReading:
+        """Returns accounts."""
+        ...
+
+    async def get_signatures(
+        self, address: str, limit: int, *, before: str = "", until: str = ""
+    ) -> list[SignatureRecord]:
+        """Returns finalized transactions, newest first."""
+        ...
+
+    async def get_transaction_details(self, signature: str) -> TransactionDetails | None:
+        """Returns a finalized transaction."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a node's own list of a payer's transactions comes to.
+
+    `gap` is a contradiction. `unread` is why the list could not be compared with the balance at
+    all: it proves nothing, in either direction. `listed` are the transactions, finalized.
+    """
+
+    listed: Sequence[str] = ()
+    gap: str = ""
+    unread: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A payer's lamports before and after a transaction."""
+
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """A payer's transactions, from the last slot with any at or before the opening on.
+
+    It is anchored if there is such a slot; otherwise it should be all that there ever was.
+    """
+
+    payer: str
+    records: Sequence[SignatureRecord]
+    is_anchored: bool
+    is_too_long: bool
+
+
+@dataclass(slots=True)
+class StatementReader:
+    """Reads the statements of payers at one node. What is final is read once and remembered."""
+
+    source: Source
+    _known: OrderedDict[tuple[str, str], _Change] = field(default_factory=OrderedDict)
+
+    async def read(self, payers: Mapping[str, int], slot: int) -> dict[str, Statement]:
+        """Reads statements up to a finalized slot or later; raises RpcError.
+
+        `payers` maps each address to the slot that its own statement has to begin at or before.
+        """
+        balances = await self._balances(list(payers), slot)
+        found = await asyncio.gather(
+            *(self._list(payer, opening, balances[payer][0]) for payer, opening in payers.items())
+        )
+        lists = dict(zip(payers, found, strict=True))
+        await self._learn(lists)
+        return {payer: self._compare(lists[payer], balances[payer][1]) for payer in payers}
+
+    async def _balances(self, payers: Sequence[str], slot: int) -> dict[str, tuple[int, int]]:
+        """Returns for each payer the slot that its balance was read at, and the balance."""
+        found: dict[str, tuple[int, int]] = {}
+        for start in range(0, len(payers), _ACCOUNTS_PER_CALL):
+            chunk = payers[start : start + _ACCOUNTS_PER_CALL]
+            reading = await self.source.get_accounts(chunk, "finalized", (0, 0), slot)
+            for payer, account in zip(chunk, reading.accounts, strict=True):
+                found[payer] = (reading.context_slot, account.lamports if account else 0)
+        return found
+
+    async def _list(self, payer: str, opening_slot: int, end_slot: int) -> _List:
+        """Lists what the balance that was read at `end_slot`, before this, has been through.
+
+        A list from a node that lags behind the balance leaves a gap, so its slot need not be known.
+        """
+        records = await self.source.get_signatures(payer, _LISTED_MAX)
+        older = [record.slot for record in records if record.slot <= opening_slot]
+        begin = max(older, default=0)
+        kept = [record for record in records if begin <= record.slot <= end_slot]
+        return _List(payer, kept, bool(older), not older and len(records) >= _LISTED_MAX)
+
+    async def _learn(self, lists: Mapping[str, _List]) -> None:
+        """Reads the transactions that are not known yet, as many as one reading may."""
+        wanted = [
+            (found.payer, record)
+            for found in lists.values()
+            if not found.is_too_long
+            for record in found.records
+            if (found.payer, record.signature) not in self._known
+        ]
+        if wanted:
+            await asyncio.gather(
+                *(self._learn_one(*one) for one in wanted[:_DETAILS_PER_READING_MAX])
+            )
+
+    async def _learn_one(self, payer: str, record: SignatureRecord) -> None:
+        try:
+            details = await self.source.get_transaction_details(record.signature)
+        except RpcNodeError as error:
+            if error.is_passing:
+                raise
+            return
+        if details is None or (details.slot, bool(details.error)) != (
+            record.slot,
+            bool(record.error),
+        ):
+            return
+        if payer not in details.keys:
+            return
+        place = details.keys.index(payer)
+        self._known[payer, record.signature] = _Change(
+            details.pre_balances[place], details.post_balances[place]
+        )
+        while len(self._known) > _KNOWN_MAX:
+            self._known.popitem(last=False)
+
+    def _compare(self, found: _List, balance: int) -> Statement:
+        listed = [record.signature for record in found.records]
+        if found.is_too_long:
+            return Statement(listed, unread="its payer has had more transactions than are read")
+        changes = [self._known.get((found.payer, signature)) for signature in listed]
+        known = [change for change in changes if change is not None]
+        if len(known) != len(changes):
+            return Statement(listed, unread="not all transactions of its payer have been read")
+        opening = _opening(known, balance)
+        if opening is None:
+            # Should one of them have been told wrong, the next reading asks again.
+            self._forget(found.payer, listed)
+            return Statement(listed, gap="its payer's balance is not what the list comes to")
+        if opening and not found.is_anchored:
+            return Statement(listed, unread="the list of its payer's transactions begins too late")
+        return Statement(listed)
+
+    def _forget(self, payer: str, signatures: Iterable[str]) -> None:
+        for signature in signatures:
+            self._known.pop((payer, signature), None)
+
+
+def _opening(changes: Sequence[_Change], closing: int) -> int | None:
+    """Returns the balance before the first change; None if changes and closing do not join up.
+
+    In whatever order: every balance that something leaves, something finds, but for one.
+    """
+    found = Counter(change.before for change in changes)
+    found[closing] += 1
+    left = Counter(change.after for change in changes)
+    if left - found:
+        return None
+    return next((found - left).elements())
