@@ -1,12 +1,32 @@
 """Balances, as a Solana RPC node reports them to the gateway."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import grpc
 
 from solward.gateway.v1 import balance_service_pb2 as pb
 from solward.gateway.v1.balance_service_pb2_grpc import BalanceServiceStub
 from solward_client.calls import LONG_TIMEOUT_S, Caller, pages
+
+
+def select(
+    *,
+    wallet_ids: Sequence[str] = (),
+    addresses: Sequence[str] = (),
+    master_wallet_id: str = "",
+    tag: str = "",
+    policy_group: str = "",
+) -> pb.WalletSelection:
+    """Select wallets by one of the five: UUIDs, addresses, a master, a tag, a policy group."""
+    if master_wallet_id:
+        return pb.WalletSelection(master_wallet_id=master_wallet_id)
+    if tag:
+        return pb.WalletSelection(tag=tag)
+    if policy_group:
+        return pb.WalletSelection(policy_group=policy_group)
+    if wallet_ids:
+        return pb.WalletSelection(wallet_ids=pb.WalletIdList(ids=wallet_ids))
+    return pb.WalletSelection(addresses=pb.AddressList(addresses=addresses))
 
 
 class Balances:
@@ -44,6 +64,54 @@ class Balances:
         """Return the balances of all wallets with a tag (at most 10,000), oldest wallet first."""
         return self._batch(pb.BatchGetBalancesRequest(tag=tag))
 
+    def of_group(self, policy_group: str) -> pb.BatchGetBalancesResponse:
+        """Return the balances of all wallets in a group of the signer's policy (at most 10,000)."""
+        return self._batch(pb.BatchGetBalancesRequest(policy_group=policy_group))
+
+    def total(
+        self,
+        wallets: pb.WalletSelection,
+        *,
+        mints: Sequence[str] = (),
+        associated_only: bool = False,
+    ) -> pb.GetTotalBalancesResponse:
+        """Return what up to 10,000 wallets hold together; see `select`."""
+        request = pb.GetTotalBalancesRequest(
+            wallets=wallets, filter=pb.TokenFilter(mints=mints, associated_only=associated_only)
+        )
+        return self._caller.read(self._stub.GetTotalBalances, request, LONG_TIMEOUT_S)
+
+    def stream_tokens(
+        self,
+        wallets: pb.WalletSelection,
+        *,
+        mints: Sequence[str] = (),
+        associated_only: bool = False,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> Iterator[pb.WalletTokenBalances]:
+        """Walk through up to 10,000 wallets in order, each with all its token accounts or an error.
+
+        With `mints` only accounts of these; with `associated_only` only the associated ones, which
+        is far quicker. `progress` is called with how many wallets are done, and of how many.
+        """
+        request = pb.StreamTokenBalancesRequest(
+            wallets=wallets, filter=pb.TokenFilter(mints=mints, associated_only=associated_only)
+        )
+        whole: pb.WalletTokenBalances | None = None
+        done = 0
+        for response in self._caller.stream(self._stub.StreamTokenBalances, request):
+            for part in response.wallets:
+                if whole is None:
+                    whole = part
+                else:
+                    whole.token_balances.extend(part.token_balances)
+                if not part.has_more:
+                    whole.has_more = False
+                    yield whole
+                    whole = None
+                    done += 1
+            progress(done, response.wallet_count)
+
     def tokens(self, wallet_id: str, *, page_size: int = 0) -> Iterator[pb.TokenBalance]:
         """Walk through a wallet's token accounts, in order of their addresses, page by page."""
 
@@ -57,11 +125,19 @@ class Balances:
         return pages(fetch)
 
     def history(
-        self, wallet_id: str, *, before: str = "", until: str = "", page_size: int = 0
+        self,
+        wallet_id: str,
+        *,
+        before: str = "",
+        until: str = "",
+        page_size: int = 0,
+        include_token_accounts: bool = False,
+        mints: Sequence[str] = (),
     ) -> Iterator[pb.TransactionRecord]:
         """Walk through a wallet's finalized transactions, newest first, page by page.
 
-        It begins with what is older than the signature `before` and ends before `until`.
+        It begins with what is older than the signature `before` and ends before `until`. What names
+        only the wallet's token accounts (all, or those of `mints`) is listed if asked for.
         """
 
         def fetch(token: str) -> tuple[Sequence[pb.TransactionRecord], str]:
@@ -71,6 +147,8 @@ class Balances:
                 page_token=token,
                 before_signature="" if token else before,
                 until_signature=until,
+                include_token_accounts=include_token_accounts,
+                mints=mints,
             )
             page = self._caller.read(self._stub.ListTransactions, request, LONG_TIMEOUT_S)
             return page.transactions, page.next_page_token
