@@ -164,7 +164,17 @@ def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) ->
     )
     compiler = SoldersTransactions()
     engine = DistributionEngine(store, chain, signer, compiler, clock)
-    planning = Planning(store, chain, compiler, signer, PlanningConfig(config.transaction_version))
+    planning = Planning(
+        store,
+        chain,
+        compiler,
+        signer,
+        PlanningConfig(
+            config.distribution.transaction_version,
+            config.distribution.compute_unit_price_micro_lamports_min,
+            config.distribution.compute_unit_price_micro_lamports_max,
+        ),
+    )
     distributions = DistributionService(
         DistributionWorkflows(store, chain, planning, engine),
         ResolutionWorkflows(store, chain),

@@ -30,7 +30,9 @@
                                             # and none may be away for long
 
     [distribution]
-    transaction_version = "legacy"          # or "0", "1", or "auto": the newest that runs
+    transaction_version = "auto"            # the newest that runs; or "legacy", "0", "1"
+    compute_unit_price_micro_lamports_min = 0       # the price is the median of what was paid of
+    compute_unit_price_micro_lamports_max = 100000  # late, kept within these
 
     [sealing]
     seal_plaintext_secrets = false          # true: passwords may come in clear and are sealed here
@@ -61,6 +63,7 @@ __all__ = [
     "RPC_URL_VARIABLE",
     "Config",
     "ConfigError",
+    "Distribution",
     "Limits",
     "Listen",
     "Postgres",
@@ -119,6 +122,15 @@ class Solana:
 
 
 @dataclass(frozen=True, slots=True)
+class Distribution:
+    """How distributions are planned. No version: the newest that the cluster runs."""
+
+    transaction_version: TransactionVersion | None = None
+    compute_unit_price_micro_lamports_min: int = 0
+    compute_unit_price_micro_lamports_max: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds on what the gateway does at once."""
 
@@ -138,8 +150,7 @@ class Config:
     solana: Solana
     seal_plaintext_secrets: bool = False
     limits: Limits = field(default_factory=Limits)
-    # None: the newest that the cluster runs.
-    transaction_version: TransactionVersion | None = TransactionVersion.LEGACY
+    distribution: Distribution = field(default_factory=Distribution)
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Config:
@@ -165,7 +176,7 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
         solana=_solana(solana, environment),
         seal_plaintext_secrets=sealing.boolean("seal_plaintext_secrets"),
         limits=Limits(**limits.numbers()),
-        transaction_version=_version(tables["distribution"]),
+        distribution=_distribution(tables["distribution"]),
     )
     for table in tables.values():
         table.refuse_others()
@@ -199,11 +210,17 @@ def _solana(table: Table, environment: Mapping[str, str]) -> Solana:
     return solana
 
 
-def _version(table: Table) -> TransactionVersion | None:
-    text = table.string("transaction_version") or "legacy"
+def _distribution(table: Table) -> Distribution:
+    text = table.string("transaction_version") or "auto"
     if text not in {"auto", *TransactionVersion}:
         raise ConfigError('distribution.transaction_version: must be "auto", "legacy", "0" or "1"')
-    return None if text == "auto" else TransactionVersion(text)
+    version = None if text == "auto" else TransactionVersion(text)
+    found = Distribution(version, **table.numbers())
+    if found.compute_unit_price_micro_lamports_min > found.compute_unit_price_micro_lamports_max:
+        raise ConfigError(
+            "distribution.compute_unit_price_micro_lamports_min: more than the maximum"
+        )
+    return found
 
 
 def _listen(table: Table) -> Listen:

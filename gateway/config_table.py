@@ -17,6 +17,8 @@ BOUNDS: Final = {
     "solana.requests_per_second_max": (0, 100_000),
     "solana.expiry_providers_min": (1, 8),
     "solana.finality_providers_min": (1, 8),
+    "distribution.compute_unit_price_micro_lamports_min": (0, 1_000_000_000),
+    "distribution.compute_unit_price_micro_lamports_max": (0, 1_000_000_000),
     "limits.request_bytes_max": (64 * 1024, 64 * 1024 * 1024),
     "limits.requests_concurrent_max": (1, 100_000),
     "limits.derivations_concurrent_max": (1, 64),

@@ -21,6 +21,7 @@ from gateway.domain.ports import ComputeBudget
 from gateway.domain.token_programs import ASSOCIATED_TOKEN
 
 _ASSOCIATED_TOKEN: Final = Pubkey.from_string(ASSOCIATED_TOKEN)
+_BUMP_FIRST: Final = 255
 
 
 class SoldersTransactions:
@@ -77,8 +78,13 @@ class SoldersTransactions:
 
     def associated_token_address(self, owner: str, token_program: str, mint: str) -> str:
         """Returns the address of the token account that is derived for `owner`."""
+        return self.derive_token_account(owner, token_program, mint)[0]
+
+    def derive_token_account(self, owner: str, token_program: str, mint: str) -> tuple[str, int]:
+        """Returns that address, and how many bumps from 255 down gave none."""
         seeds = [bytes(Pubkey.from_string(part)) for part in (owner, token_program, mint)]
-        return str(Pubkey.find_program_address(seeds, _ASSOCIATED_TOKEN)[0])
+        address, bump = Pubkey.find_program_address(seeds, _ASSOCIATED_TOKEN)
+        return str(address), _BUMP_FIRST - bump
 
     def fee_probe(self, payer: str, blockhash: str) -> bytes:
         """Returns the message of a legacy transaction with one signature and no priority fee.

@@ -8,9 +8,11 @@ from typing import Final
 from uuid import UUID
 
 from gateway.domain.amounts import U64_MAX
-from gateway.domain.errors import OutOfRangeError
+from gateway.domain.compute_limits import FIXED, ComputeLimits
+from gateway.domain.errors import OutOfRangeError, PreconditionFailedError
 from gateway.domain.instructions import Instruction
 from gateway.domain.lookup_tables import NO_TABLES, LookupTable, LookupTables
+from gateway.domain.orders import RECIPIENTS_MAX
 from gateway.domain.packing import TransactionVersion, pack
 from gateway.domain.plans import (
     SOL,
@@ -59,11 +61,12 @@ class Terms:
     prologue_units: int = 0
     skips: Sequence[Skip] = ()
     lookup_tables: LookupTables = NO_TABLES
+    limits: ComputeLimits = FIXED
 
     @property
     def opening_units(self) -> int:
         """Compute units of what every transaction begins with."""
-        return OPENING_UNITS + self.prologue_units
+        return OPENING_UNITS + self.limits.of_prologue(self.prologue_units)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,7 +84,17 @@ class Costs:
 
 
 def pack_moves(terms: Terms, moves: Sequence[Move]) -> list[Sequence[Move]]:
-    """Returns the moves of each transaction, in order."""
+    """Returns the moves of each transaction, in order, with their compute limits.
+
+    What `moves` have as compute units are fixed bounds. Raises PreconditionFailedError for more
+    moves than one plan has.
+    """
+    if len(moves) > RECIPIENTS_MAX:
+        raise PreconditionFailedError(f"{len(moves)} transfers: a plan has {RECIPIENTS_MAX}")
+    if terms.limits is not FIXED:
+        moves = [
+            dataclasses.replace(move, compute_units=terms.limits.of_move(move)) for move in moves
+        ]
     if terms.alone:
         return [moves[at : at + 1] for at in range(len(moves))]
     if terms.fee_payer and terms.lookup_tables:

@@ -115,11 +115,15 @@ class PrioritizationFee:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What a transaction would do: its error ("" if none), compute units and logs."""
+    """What a transaction would do: its error ("" if none), compute units and logs.
+
+    `loaded_data_bytes` is how much account data it loads, 0 from a node that does not say.
+    """
 
     error: str
     units_consumed: int
     logs: Sequence[str]
+    loaded_data_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +242,7 @@ class Chain(Protocol):
         """Returns the lowest prices that landed lately while writing to these accounts."""
         ...
 
-    async def simulate_transaction(self, wire: bytes) -> Simulation:
+    async def simulate_transaction(self, wire: bytes, min_context_slot: int = 0) -> Simulation:
         """Runs a transaction without signature check, with a fresh blockhash, and forgets it."""
         ...
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from gateway.domain import token_programs as programs
 from gateway.domain.assembly import Costs, Terms, assemble, pack_moves
+from gateway.domain.compute_limits import FIXED, ComputeLimits
 from gateway.domain.errors import PreconditionFailedError
 from gateway.domain.lookup_tables import NO_TABLES, LookupTables
 from gateway.domain.mints import TokenState
@@ -36,6 +37,7 @@ class ClosingInput:
     rates: FeeRates
     version: TransactionVersion = TransactionVersion.LEGACY
     lookup_tables: LookupTables = NO_TABLES
+    limits: ComputeLimits = FIXED
 
 
 def plan_closing(order: ClosingInput) -> Plan:
@@ -63,6 +65,7 @@ def plan_closing(order: ClosingInput) -> Plan:
         rates=order.rates,
         version=order.version,
         lookup_tables=order.lookup_tables,
+        limits=order.limits,
         wallets={payer: payer_id, **{address: order.wallets[address] for address in used}},
         fee_payer=payer,
         destination=order.destination,

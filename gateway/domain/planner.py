@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from gateway.domain.assembly import Costs, Terms, assemble, batch_fee, pack_moves, payer_of
+from gateway.domain.compute_limits import FIXED, ComputeLimits
 from gateway.domain.errors import InvalidArgumentError, PreconditionFailedError
 from gateway.domain.lookup_tables import NO_TABLES, LookupTables
 from gateway.domain.orders import RECIPIENTS_MAX, FeePayment
@@ -30,6 +31,7 @@ class PlanInput:
     rates: FeeRates
     version: TransactionVersion = TransactionVersion.LEGACY
     lookup_tables: LookupTables = NO_TABLES
+    limits: ComputeLimits = FIXED
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class SweepInput:
     rates: FeeRates
     version: TransactionVersion = TransactionVersion.LEGACY
     lookup_tables: LookupTables = NO_TABLES
+    limits: ComputeLimits = FIXED
 
 
 def plan_distribution(order: PlanInput) -> Plan:
@@ -70,6 +73,7 @@ def plan_distribution(order: PlanInput) -> Plan:
         rates=order.rates,
         version=order.version,
         lookup_tables=order.lookup_tables,
+        limits=order.limits,
         wallets={order.source_address: order.source_wallet_id},
         fee_payer=order.source_address,
         split=order.split,
@@ -102,6 +106,7 @@ def plan_sweep(order: SweepInput) -> Plan:
         rates=order.rates,
         version=order.version,
         lookup_tables=order.lookup_tables,
+        limits=order.limits,
         wallets=wallets,
         fee_payer=payer,
         alone=not payer and order.fee_payment is FeePayment.EACH_SOURCE,

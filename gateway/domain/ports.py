@@ -77,6 +77,10 @@ class TransactionCompiler(Protocol):
         """Returns the address of the token account that is derived for `owner`."""
         ...
 
+    def derive_token_account(self, owner: str, token_program: str, mint: str) -> tuple[str, int]:
+        """Returns that address, and how many others had to be tried before it."""
+        ...
+
     def fee_probe(self, payer: str, blockhash: str) -> bytes:
         """Returns a message whose fee is that of one signature."""
         ...

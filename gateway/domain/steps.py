@@ -20,6 +20,8 @@ from gateway.domain.plans import Move
 
 OPENING_UNITS: Final = 600
 """Twice what the two compute-budget instructions use."""
+UNITS_MAX: Final = 1_400_000
+"""What the runtime allows one transaction."""
 _SIGNER, _WRITABLE = 1, 2
 _MICRO: Final = 1_000_000
 
@@ -92,8 +94,8 @@ def batch_instructions(
 
 
 def compute_unit_limit(opening_units: int, moves: Sequence[Move]) -> int:
-    """Returns the compute limit of a batch."""
-    return opening_units + sum(move.compute_units for move in moves)
+    """Returns the compute limit of a batch, at most what the runtime allows."""
+    return min(opening_units + sum(move.compute_units for move in moves), UNITS_MAX)
 
 
 def priority_fee(units: int, price: int) -> int:

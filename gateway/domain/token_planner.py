@@ -7,6 +7,7 @@ from uuid import UUID
 
 from gateway.domain import token_programs as programs
 from gateway.domain.assembly import Costs, Terms, assemble, pack_moves
+from gateway.domain.compute_limits import FIXED, UNITS_PER_SEARCH, ComputeLimits
 from gateway.domain.errors import InvalidArgumentError, PreconditionFailedError
 from gateway.domain.instructions import Instruction
 from gateway.domain.lookup_tables import NO_TABLES, LookupTables
@@ -18,9 +19,10 @@ from gateway.domain.plans import Asset, FeeRates, Kind, Move, Plan
 from gateway.domain.splits import Split, split_total
 
 # Compute units for each step: upper bounds of what the programs use (the SPL Token of before
-# p-token took 6,200 for a transfer), bump search of an ATA's address included.
+# p-token took 6,200 for a transfer), for plans that cannot be simulated. An account costs the
+# search for its address besides.
 UNITS_TRANSFER: Final = 10_000
-UNITS_CREATE: Final = 45_000
+UNITS_CREATE: Final = 30_000
 UNITS_CLOSE: Final = 5_000
 UNITS_HARVEST: Final = 10_000
 UNITS_MEMO: Final = 12_000
@@ -29,11 +31,15 @@ DEFAULT_MEMO: Final = "payout"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Holder:
-    """A wallet and its associated token account: its address, and its state if it exists."""
+    """A wallet and a token account of it: its address, and its state if it exists.
+
+    `searches` is how many addresses are tried in vain to derive that of the associated account.
+    """
 
     address: str
     account: str
     state: TokenState | None
+    searches: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class TokenPlanInput:
     rates: FeeRates
     version: TransactionVersion = TransactionVersion.LEGACY
     lookup_tables: LookupTables = NO_TABLES
+    limits: ComputeLimits = FIXED
 
 
 def plan_token_distribution(order: TokenPlanInput) -> Plan:
@@ -90,6 +97,7 @@ def plan_token_distribution(order: TokenPlanInput) -> Plan:
         rates=order.rates,
         version=order.version,
         lookup_tables=order.lookup_tables,
+        limits=order.limits,
         wallets={order.source.address: order.source_wallet_id},
         fee_payer=order.source.address,
         asset=asset,
@@ -102,6 +110,11 @@ def plan_token_distribution(order: TokenPlanInput) -> Plan:
         withheld_amount=sum(move.withheld_amount for move in moves),
     )
     return assemble(terms, pack_moves(terms, moves), costs)
+
+
+def creation_units(holder: Holder) -> int:
+    """Returns the bound of what making an associated account uses."""
+    return UNITS_CREATE + UNITS_PER_SEARCH * holder.searches
 
 
 def require_movable(mint: MintTerms) -> Asset:
@@ -119,7 +132,7 @@ def _payment(order: TokenPlanInput, asset: Asset, holder: Holder, share: int) ->
         steps.append(
             programs.create_idempotent(order.source.address, holder.account, holder.address, asset)
         )
-        units += UNITS_CREATE
+        units += creation_units(holder)
     else:
         require_receiving(holder, "recipients")
         if holder.state.requires_memo:

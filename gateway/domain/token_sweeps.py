@@ -6,6 +6,7 @@ from uuid import UUID
 
 from gateway.domain import token_programs as programs
 from gateway.domain.assembly import Costs, Terms, assemble, pack_moves
+from gateway.domain.compute_limits import FIXED, ComputeLimits
 from gateway.domain.errors import PreconditionFailedError
 from gateway.domain.instructions import Instruction
 from gateway.domain.lookup_tables import NO_TABLES, LookupTables
@@ -15,11 +16,11 @@ from gateway.domain.plans import Asset, FeeRates, Kind, Move, Plan, Skip
 from gateway.domain.token_planner import (
     DEFAULT_MEMO,
     UNITS_CLOSE,
-    UNITS_CREATE,
     UNITS_HARVEST,
     UNITS_MEMO,
     UNITS_TRANSFER,
     Holder,
+    creation_units,
     require_movable,
     require_receiving,
     require_thawed_creation,
@@ -28,7 +29,10 @@ from gateway.domain.token_planner import (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TokenSweepInput:
-    """What a consolidation of a token is made from. Rent of closed accounts goes to the payer."""
+    """What a consolidation of a token is made from. Rent of closed accounts goes to the payer.
+
+    `sources` has each account of each source; one without an account says that there is none.
+    """
 
     sources: Sequence[Holder]
     wallets: Mapping[str, UUID]
@@ -40,19 +44,17 @@ class TokenSweepInput:
     rates: FeeRates
     version: TransactionVersion = TransactionVersion.LEGACY
     lookup_tables: LookupTables = NO_TABLES
+    limits: ComputeLimits = FIXED
 
 
 def plan_token_sweep(order: TokenSweepInput) -> Plan:
     """Moves all that the sources hold of a token and closes their accounts, into one account.
 
-    Sources without tokens, frozen, or whose accounts somebody else may close, are left out with the
-    reason. Raises PreconditionFailedError if nothing is left, or the mint does not allow it.
+    Accounts without tokens, frozen, or that somebody else may close, are left out with the reason.
+    A delegate does not hinder the owner: delegated accounts are emptied and closed. Raises
+    PreconditionFailedError if nothing is left, or the mint does not allow it.
     """
     asset = require_movable(order.mint)
-    if order.mint.program == programs.TOKEN_2022 and order.mint.fee is not None:
-        closing_units = UNITS_CLOSE + UNITS_HARVEST
-    else:
-        closing_units = UNITS_CLOSE
     prologue: tuple[Instruction, ...] = ()
     if order.destination.state is None:
         require_thawed_creation(order.mint, "destination_wallet_id")
@@ -68,9 +70,9 @@ def plan_token_sweep(order: TokenSweepInput) -> Plan:
     for holder in order.sources:
         reason = _unsweepable(holder)
         if reason:
-            skips.append(Skip(holder.address, reason))
+            skips.append(Skip(holder.account or holder.address, reason))
         else:
-            moves.append(_sweep(order, asset, holder, closing_units))
+            moves.append(_sweep(order, asset, holder))
     if not moves:
         raise PreconditionFailedError(
             "the sources hold nothing that can be moved",
@@ -83,19 +85,21 @@ def plan_token_sweep(order: TokenSweepInput) -> Plan:
         rates=order.rates,
         version=order.version,
         lookup_tables=order.lookup_tables,
+        limits=order.limits,
         wallets={address: order.wallets[address] for address in used},
         fee_payer=order.fee_payer,
         asset=asset,
         destination=(order.destination.address, order.destination_wallet_id),
         prologue=prologue,
-        prologue_units=UNITS_CREATE * len(prologue),
+        prologue_units=creation_units(order.destination) if prologue else 0,
         skips=skips,
     )
     costs = Costs(
         rent_lamports=order.rent_lamports * len(prologue),
         new_account_count=len(prologue),
         refund_lamports=sum(
-            holder.state.lamports
+            # Of wrapped SOL the balance is among the lamports, and goes where the tokens go.
+            holder.state.lamports - holder.state.amount * holder.state.is_native
             for holder in order.sources
             if holder.state is not None and not _unsweepable(holder)
         ),
@@ -104,7 +108,7 @@ def plan_token_sweep(order: TokenSweepInput) -> Plan:
     return assemble(terms, pack_moves(terms, moves), costs)
 
 
-def _sweep(order: TokenSweepInput, asset: Asset, holder: Holder, closing_units: int) -> Move:
+def _sweep(order: TokenSweepInput, asset: Asset, holder: Holder) -> Move:
     if holder.state is None:
         raise ValueError("a source without an account")
     rate = order.mint.fee
@@ -119,19 +123,21 @@ def _sweep(order: TokenSweepInput, asset: Asset, holder: Holder, closing_units: 
             fee,
         )
     ]
+    units = UNITS_TRANSFER + UNITS_CLOSE
     if holder.state.withheld_amount:
+        units += UNITS_HARVEST
         steps.append(programs.harvest_withheld(asset.mint, holder.account))
     steps.append(
         programs.close_account(holder.account, order.fee_payer, holder.address, asset.token_program)
     )
-    memo = order.destination.state is not None and order.destination.state.requires_memo
-    if memo:
+    if order.destination.state is not None and order.destination.state.requires_memo:
+        units += UNITS_MEMO
         steps.insert(0, programs.memo(DEFAULT_MEMO))
     return Move(
         holder.address,
         order.destination.address,
         holder.state.amount,
-        UNITS_TRANSFER + closing_units + UNITS_MEMO * memo,
+        units,
         tuple(steps),
         fee or 0,
     )
@@ -143,13 +149,13 @@ def _unsweepable(holder: Holder) -> str:
     if state is None:
         return "it has no token account"
     if state.owner != holder.address:
-        return "its token account belongs to somebody else"
+        return "it belongs to somebody else"
     if not state.amount:
-        return "its token account is empty"
+        return "it is empty"
     if state.is_frozen:
-        return "its token account is frozen"
+        return "frozen"
     if state.is_confidential:
-        return "its token account may hold a confidential balance"
+        return "it may hold a confidential balance"
     if state.close_authority not in {"", holder.address}:
-        return "somebody else may close its token account"
+        return "foreign close authority"
     return ""

@@ -2,14 +2,13 @@
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import TypeVar
 from uuid import UUID
 
 from gateway.domain.chain import Chain
 from gateway.domain.closings import ClosingInput, plan_closing
 from gateway.domain.errors import ChainUnavailableError, InvalidArgumentError, NotFoundError
-from gateway.domain.instructions import transfer_lamports
 from gateway.domain.orders import (
     ClosingOrder,
     ConsolidationOrder,
@@ -17,42 +16,30 @@ from gateway.domain.orders import (
     Order,
     RecipientAddresses,
 )
-from gateway.domain.packing import TransactionVersion
 from gateway.domain.planner import (
-    COMPUTE_UNITS_PER_TRANSFER,
     PlanInput,
     Source,
     SweepInput,
-    choose_price,
     plan_distribution,
     plan_sweep,
     sweep_wallets,
 )
-from gateway.domain.plans import FeeRates, Plan
-from gateway.domain.ports import ComputeBudget, Store, TransactionCompiler, UnitOfWork
+from gateway.domain.plans import Plan
+from gateway.domain.ports import Store, TransactionCompiler, UnitOfWork
 from gateway.domain.splits import SEED_BYTES, RandomSplit
 from gateway.domain.token_planner import TokenPlanInput, plan_token_distribution, require_movable
 from gateway.domain.token_sweeps import TokenSweepInput, plan_token_sweep
+from gateway.workflows.distribution_limits import LimitMeasurement
 from gateway.workflows.distribution_policy import PlanPolicy, PolicyJudge
+from gateway.workflows.distribution_rates import ClusterTerms, PlanningConfig
 from gateway.workflows.distribution_recipients import recipient_addresses
 from gateway.workflows.distribution_tokens import TokenReadings
 
+__all__ = ["Planning", "PlanningConfig"]
 Named = tuple[str, UUID]
 """A wallet of the vault: its address and id."""
 
-_FORMAT_ERRORS: Final = ("UnsupportedVersion", "SanitizeFailure")
-
-
-@dataclass(frozen=True, slots=True)
-class PlanningConfig:
-    """How plans are made: the transaction format, and bounds on the price of a compute unit.
-
-    Without a version the cluster is asked whether it runs v1, and legacy is what all run.
-    """
-
-    version: TransactionVersion | None = TransactionVersion.LEGACY
-    price_micro_lamports_min: int = 0
-    price_micro_lamports_max: int = 100_000
+T = TypeVar("T", PlanInput, SweepInput, TokenPlanInput, TokenSweepInput, ClosingInput)
 
 
 class Planning:
@@ -71,8 +58,8 @@ class Planning:
         """`draw` returns so many random bytes, for the seeds of random splits."""
         self._store = store
         self._chain = chain
-        self._compiler = compiler
-        self._config = config or PlanningConfig()
+        self._cluster = ClusterTerms(chain, compiler, config or PlanningConfig())
+        self._limits = LimitMeasurement(chain, compiler)
         self._draw = draw
         self._tokens = TokenReadings(chain, compiler)
         self._policy = PlanPolicy(store, judge, compiler)
@@ -99,10 +86,10 @@ class Planning:
         async with self._store.read() as unit:
             source = (await _named(unit, [order.source_wallet_id], "source_wallet_id"))[0]
             addresses = await recipient_addresses(unit, order.recipients)
-        rates = await self._rates(source[0])
         if order.mint:
-            return await self._token_distribution(order, source, addresses, rates)
-        return plan_distribution(
+            return await self._token_distribution(order, source, addresses)
+        return await self._measured(
+            plan_distribution,
             PlanInput(
                 source_wallet_id=source[1],
                 source_address=source[0],
@@ -110,9 +97,9 @@ class Planning:
                 recipient_balances=await self._balances(addresses),
                 total_lamports=order.total_amount,
                 split=self._seeded(order).split,
-                rates=rates,
-                version=await self._version(source[0]),
-            )
+                rates=await self._cluster.rates(source[0]),
+                version=await self._cluster.version(source[0]),
+            ),
         )
 
     async def _consolidation(self, order: ConsolidationOrder) -> Plan:
@@ -125,11 +112,11 @@ class Planning:
             if order.fee_payer_wallet_id is not None:
                 found = await _named(unit, [order.fee_payer_wallet_id], "fee_payer_wallet_id")
                 payer = found[0]
-        rates = await self._rates(destination[0])
         if order.mint:
-            return await self._token_sweep(order.mint, sources, destination, payer, rates)
+            return await self._token_sweep(order.mint, sources, destination, payer)
         balances = await self._balances([*(address for address, _ in sources), destination[0]])
-        return plan_sweep(
+        return await self._measured(
+            plan_sweep,
             SweepInput(
                 sources=[
                     Source(wallet_id, address, balance)
@@ -139,22 +126,24 @@ class Planning:
                 destination_balance=balances[-1],
                 fee_payer=payer,
                 fee_payment=order.fee_payment,
-                rates=rates,
-                version=await self._version(destination[0]),
-            )
+                rates=await self._cluster.rates(destination[0], [payer[0]] if payer else []),
+                version=await self._cluster.version(destination[0]),
+            ),
         )
 
     async def _token_distribution(
-        self, order: DistributionOrder, source: Named, addresses: Sequence[str], rates: FeeRates
+        self, order: DistributionOrder, source: Named, addresses: Sequence[str]
     ) -> Plan:
         mint = await self._tokens.mint(order.mint)
         require_movable(mint)
         if isinstance(order.recipients, RecipientAddresses):
             await self._tokens.require_wallets(addresses)
-        return plan_token_distribution(
+        holder = (await self._tokens.holders([source[0]], mint, "source_wallet_id"))[0]
+        return await self._measured(
+            plan_token_distribution,
             TokenPlanInput(
                 source_wallet_id=source[1],
-                source=(await self._tokens.holders([source[0]], mint, "source_wallet_id"))[0],
+                source=holder,
                 recipients=await self._tokens.holders(addresses, mint, "recipients"),
                 mint=mint,
                 total_amount=order.total_amount,
@@ -162,9 +151,9 @@ class Planning:
                 transfer_fee=order.transfer_fee,
                 memo=order.memo,
                 rent_lamports=await self._tokens.account_rent(mint),
-                rates=rates,
-                version=await self._version(source[0]),
-            )
+                rates=await self._cluster.rates(source[0], [holder.account, mint.address]),
+                version=await self._cluster.version(source[0]),
+            ),
         )
 
     async def _token_sweep(
@@ -173,7 +162,6 @@ class Planning:
         sources: Sequence[Named],
         destination: Named,
         payer: Named | None,
-        rates: FeeRates,
     ) -> Plan:
         if payer is None:
             raise InvalidArgumentError(
@@ -184,18 +172,19 @@ class Planning:
         require_movable(mint)
         addresses = [address for address, _ in sources]
         receiving = await self._tokens.holders([destination[0]], mint, "destination_wallet_id")
-        return plan_token_sweep(
+        return await self._measured(
+            plan_token_sweep,
             TokenSweepInput(
-                sources=await self._tokens.holders(addresses, mint, "source_wallet_ids"),
+                sources=await self._tokens.all_holders(addresses, mint),
                 wallets=wallets,
                 destination=receiving[0],
                 destination_wallet_id=destination[1],
                 fee_payer=fee_payer,
                 mint=mint,
                 rent_lamports=await self._tokens.account_rent(mint),
-                rates=rates,
-                version=await self._version(fee_payer),
-            )
+                rates=await self._cluster.rates(fee_payer, [receiving[0].account, mint.address]),
+                version=await self._cluster.version(fee_payer),
+            ),
         )
 
     async def _closing(self, order: ClosingOrder) -> Plan:
@@ -207,16 +196,17 @@ class Planning:
                 await _named(unit, [order.destination_wallet_id], "destination_wallet_id")
             )[0]
         accounts = await self._tokens.held([address for address, _ in wallets])
-        return plan_closing(
+        return await self._measured(
+            plan_closing,
             ClosingInput(
                 accounts=accounts,
                 wallets=dict(wallets),
                 destination=destination,
                 mode=order.mode,
                 rent_floors=await self._tokens.rent_floors(accounts),
-                rates=await self._rates(destination[0]),
-                version=await self._version(destination[0]),
-            )
+                rates=await self._cluster.rates(destination[0]),
+                version=await self._cluster.version(destination[0]),
+            ),
         )
 
     async def _balances(self, addresses: Sequence[str]) -> list[int]:
@@ -230,44 +220,11 @@ class Planning:
             return replace(order, split=RandomSplit(self._draw(SEED_BYTES)))
         return order
 
-    async def _version(self, payer_address: str) -> TransactionVersion:
-        """Returns the configured format, or v1 if the cluster runs one: a transfer of nothing."""
-        if self._config.version is not None:
-            return self._config.version
-        recent = await self._chain.get_latest_blockhash()
-        probe = self._compiler.compile(
-            TransactionVersion.V1,
-            payer_address,
-            [transfer_lamports(payer_address, payer_address, 0)],
-            recent.blockhash,
-            ComputeBudget(COMPUTE_UNITS_PER_TRANSFER, 0),
-        )
-        try:
-            simulated = await self._chain.simulate_transaction(probe)
-        except ChainUnavailableError:
-            return (
-                TransactionVersion.LEGACY
-            )  # a node that does not know the format cannot decode it
-        # Any other error, such as a payer without funds, comes after the format was accepted.
-        if any(name in simulated.error for name in _FORMAT_ERRORS):
-            return TransactionVersion.LEGACY
-        return TransactionVersion.V1
-
-    async def _rates(self, written_address: str) -> FeeRates:
-        """Reads what the cluster charges now: nothing of it is a constant."""
-        rent_floor = await self._chain.get_rent_exempt_lamports(0)
-        recent = await self._chain.get_latest_blockhash()
-        probe = self._compiler.fee_probe(written_address, recent.blockhash)
-        fee = await self._chain.get_fee_for_message(probe)
-        if fee is None:
-            raise ChainUnavailableError("the RPC node does not know its own blockhash")
-        prices = await self._chain.get_recent_prioritization_fees([written_address])
-        price = choose_price(
-            [reading.micro_lamports for reading in prices],
-            self._config.price_micro_lamports_min,
-            self._config.price_micro_lamports_max,
-        )
-        return FeeRates(fee, rent_floor, price)
+    async def _measured(self, make: Callable[[T], Plan], order: T) -> Plan:
+        """Plans with fixed bounds, simulates, and plans again with what was used."""
+        draft = make(order)
+        limits = await self._limits.measure(draft)
+        return make(replace(order, limits=limits)) if limits.usages else draft
 
 
 async def _named(unit: UnitOfWork, wallet_ids: Sequence[UUID], field: str) -> list[Named]:

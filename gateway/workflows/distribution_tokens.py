@@ -48,17 +48,40 @@ class TokenReadings:
         something else than an account of the mint.
         """
         accounts: list[str] = []
+        searches: list[int] = []
         for position, owner in enumerate(owners):
             if position % _ACCOUNTS_PER_CALL == 0:
                 await asyncio.sleep(0)  # 20 us each: others may want their turn
-            accounts.append(
-                self._compiler.associated_token_address(owner, mint.program, mint.address)
-            )
+            account, tried = self._compiler.derive_token_account(owner, mint.program, mint.address)
+            accounts.append(account)
+            searches.append(tried)
         found = await self._accounts(accounts)
         return [
-            Holder(owner, account, _state(data, mint, owner, field))
-            for owner, account, data in zip(owners, accounts, found, strict=True)
+            Holder(owner, account, _state(data, mint, owner, field), tried)
+            for owner, account, data, tried in zip(owners, accounts, found, searches, strict=True)
         ]
+
+    async def all_holders(self, owners: Sequence[str], mint: MintTerms) -> list[Holder]:
+        """Reads all accounts of a mint that the owners hold, associated and auxiliary.
+
+        In order of owners, the associated one first; an owner without any has one without state.
+        """
+        gate = asyncio.Semaphore(_OWNERS_AT_ONCE)
+
+        async def read(owner: str) -> list[Holder]:
+            async with gate:
+                reading = await self._chain.get_token_accounts(owner, mint.program)
+            own = self._compiler.associated_token_address(owner, mint.program, mint.address)
+            found = [
+                Holder(owner, address, state)
+                for address, account in reading.accounts.items()
+                if (state := _decoded(account)) is not None and state.mint == mint.address
+            ]
+            found.sort(key=lambda holder: (holder.account != own, holder.account))
+            return found or [Holder(owner, "", None)]
+
+        found = await asyncio.gather(*(read(owner) for owner in owners))
+        return [holder for holders in found for holder in holders]
 
     async def require_wallets(self, addresses: Sequence[str]) -> None:
         """Returns if none is a token account: what is paid to an account of it is out of reach."""

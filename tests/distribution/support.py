@@ -20,6 +20,7 @@ from gateway.domain.custody import (
     SignOutcome,
 )
 from gateway.domain.orders import DistributionOrder, Order, RecipientAddresses
+from gateway.domain.packing import TransactionVersion
 from gateway.domain.plans import Distribution
 from gateway.domain.splits import RandomSplit, Split
 from gateway.domain.verdicts import CapState, PolicyForecast, PolicyVerdict
@@ -217,7 +218,7 @@ async def open_desk(
         rpc,
         compiler,
         signer,
-        planning or PlanningConfig(),
+        planning or PlanningConfig(TransactionVersion.LEGACY),
         draw=lambda count: SEED[:count],
     )
     workflows = DistributionWorkflows(database, rpc, plans, engine)

@@ -176,6 +176,21 @@ class SvmChain:
             result = self.svm.simulate_transaction(transaction)
             return result.err() if isinstance(result, FailedTransactionMetadata) else None
 
+    def simulate(
+        self, transaction: VersionedTransaction, *, replace_blockhash: bool
+    ) -> tuple[TransactionErrorType | None, TransactionMetadata | None]:
+        """Run a transaction without looking at its signatures, and forget it."""
+        with self._lock:
+            if not replace_blockhash and (refused := self._refusal(transaction)):
+                return refused, None
+            self.svm.with_sigverify(False)
+            try:
+                result = self.svm.simulate_transaction(transaction)
+            finally:
+                self.svm.with_sigverify(True)
+            error = result.err() if isinstance(result, FailedTransactionMetadata) else None
+            return error, result.meta()
+
     def send(self, transaction: VersionedTransaction) -> None:
         """Land a transaction, or keep it waiting; what can never land is dropped in silence.
 

@@ -137,9 +137,16 @@ class Methods:
         return str(transaction.signatures[0])
 
     def _simulate_transaction(self, params: list[Any]) -> Any:
-        transaction = _decode(params[0], _options(params, 1).get("encoding", "base58"))
-        error = self._chain.preflight(transaction)
-        return self._in_context({"err": error_json(error), "logs": []}, params)
+        options = _options(params, 1)
+        transaction = _decode(params[0], options.get("encoding", "base58"))
+        replaced = bool(options.get("replaceRecentBlockhash"))
+        error, meta = self._chain.simulate(transaction, replace_blockhash=replaced)
+        shown = {
+            "err": error_json(error),
+            "logs": meta.logs() if meta else [],
+            "unitsConsumed": meta.compute_units_consumed() if meta else 0,
+        }
+        return self._in_context(shown, params)
 
     def _signature_statuses(self, params: list[Any]) -> Any:
         if len(params[0]) > SIGNATURE_STATUSES_MAX:

@@ -238,9 +238,11 @@ class SolanaRpc(WalletReads):
         )
         return [PrioritizationFee(found.slot, found.prioritization_fee) for found in answer]
 
-    async def simulate_transaction(self, wire_bytes: bytes) -> Simulation:
+    async def simulate_transaction(
+        self, wire_bytes: bytes, min_context_slot: int = 0
+    ) -> Simulation:
         """Runs a transaction without signature check, with a fresh blockhash, and forgets it."""
-        options = {
+        options: dict[str, object] = {
             "encoding": "base64",
             "sigVerify": False,
             "replaceRecentBlockhash": True,
@@ -248,11 +250,17 @@ class SolanaRpc(WalletReads):
         }
         answer = await self._pool.read(
             "simulateTransaction",
-            [base64.b64encode(wire_bytes).decode(), options],
+            [base64.b64encode(wire_bytes).decode(), with_slot(options, min_context_slot)],
             wire.InContext[wire.SimulationWire],
+            lambda found: require_slot(found.context, min_context_slot),
         )
         found = answer.value
-        return Simulation(error_text(found.err), found.units_consumed or 0, found.logs or [])
+        return Simulation(
+            error_text(found.err),
+            found.units_consumed or 0,
+            found.logs or [],
+            found.loaded_accounts_data_size or 0,
+        )
 
     async def get_transaction(self, signature: str) -> LandedTransaction | None:
         """Returns a finalized transaction (legacy, v0 or v1), None if the node has none."""

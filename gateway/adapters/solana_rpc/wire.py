@@ -126,10 +126,12 @@ class SimulationWire(Struct, frozen=True, rename="camel"):
     err: object
     logs: list[str] | None = None
     units_consumed: Unsigned | None = None
+    loaded_accounts_data_size: Unsigned | None = None
 
     def __post_init__(self) -> None:
         """Refuses what no u64 holds."""
         _check_u64(self.units_consumed or 0)
+        _check_u64(self.loaded_accounts_data_size or 0)
 
 
 class MetaWire(Struct, frozen=True, rename="camel"):

@@ -43,6 +43,8 @@ class StackOptions:
     signer_limits: Mapping[str, int] = field(default_factory=dict)
     # True: the signer starts on a kernel that lacks Landlock or seccomp, without them.
     insecure_dev: bool = False
+    # "": the gateway's own default, the newest format that the chain runs.
+    transaction_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,8 @@ class DevStack:
         listen: dict[str, str | bool] = {"unix": str(state.run / "gateway" / "gateway.sock")}
         if self._options.tcp:
             listen |= {"tcp": self._options.tcp, "allow_insecure_loopback": True}
+        version = self._options.transaction_version
+        distribution = {"transaction_version": version} if version else {}
         gateway = GatewayServer(
             GatewayFiles(
                 config=state.config("gateway.toml"),
@@ -180,6 +184,7 @@ class DevStack:
                     "listen": listen,
                     "postgres": {"url": database_url},
                     "solana": {"rpc_url": rpc_url},
+                    "distribution": distribution,
                     "sealing": {"seal_plaintext_secrets": True},
                 },
             )
