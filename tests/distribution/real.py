@@ -8,7 +8,7 @@ from typing import Any
 from solders.pubkey import Pubkey
 
 from gateway.app import open_adapters
-from gateway.config import Config, Listen, Postgres, Solana
+from gateway.config import Config, Distribution, Listen, Postgres, Solana
 from gateway.domain.packing import TransactionVersion
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from solward.gateway.v1 import master_wallet_service_pb2 as master_pb
@@ -89,7 +89,7 @@ async def real_desk(
         postgres=Postgres(url=database_url),
         solana=Solana(rpc_url=node.url),
         seal_plaintext_secrets=True,
-        transaction_version=version,
+        distribution=Distribution(version),
     )
     async with open_adapters(config) as adapters, serve_in_process(config, adapters) as gateway:
         made = await gateway.masters.CreateMasterWallet(
