@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.domain.history import read_wire
+from gateway.domain.instructions import Instruction
 from gateway.domain.lookup_tables import NO_TABLES, LookupTables
-from gateway.domain.plans import Move
+from gateway.domain.plans import Kind, Move
 from gateway.domain.states import AttemptState
 
 
@@ -70,20 +71,32 @@ class AttemptMove:
 
 @dataclass(frozen=True, slots=True)
 class LandedAttempt:
-    """A finalized attempt with what its batch was to do, for comparison with the chain's record."""
+    """A finalized attempt with what its batch was to do, for comparison with the chain's record.
+
+    `rent_lamports` is what the plan reckoned with for each account that is made, 0 if none is.
+    """
 
     signature: str
     wire: bytes
     fee_lamports: int
     moves: Sequence[Move]
     lookup_tables: LookupTables = NO_TABLES
+    kind: Kind = Kind.DISTRIBUTION
+    prologue: Sequence[Instruction] = ()
+    rent_lamports: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the chain's record of a transaction says: "matched", "differs: ..." or "unavailable"."""
+    """What the chain's record of a transaction says: "matched", "differs: ..." or "unavailable".
+
+    Rent is what went into accounts that it made, refunds what came out of those that it closed or
+    relieved.
+    """
 
     signature: str
     verdict: str
     slot: int = 0
     fee_lamports: int = 0
+    rent_lamports: int = 0
+    refund_lamports: int = 0

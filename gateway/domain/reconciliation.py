@@ -1,66 +1,90 @@
-"""The chain's own record of a finalized transaction against what its batch was to do. Pure."""
+"""The chain's own record of a finalized transaction against what its batch was to do. Pure.
 
-from collections import Counter
-from collections.abc import Sequence
+What the plan's instructions do to lamports and tokens is worked out from the balances before, and
+must give the balances after, to the unit, of every account that the transaction names: also of
+accounts that are made or closed on the way. Nothing here believes the record more than the plan.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.domain.attempts import LandedAttempt, Receipt
-from gateway.domain.chain import LandedTransaction
-from gateway.domain.plans import Move
-from gateway.domain.token_programs import (
-    CLOSE_ACCOUNT,
-    HARVEST_WITHHELD,
-    TOKEN_PROGRAMS,
-    WITHDRAW_EXCESS_LAMPORTS,
-)
+from gateway.domain.history import TokenReading, TransactionDetails
+from gateway.domain.ledger import Balances, DiffersError
+from gateway.domain.plans import Kind
 
 MATCHED: Final = "matched"
 UNAVAILABLE: Final = "unavailable"
-_SWEEPS: Final = {bytes([CLOSE_ACCOUNT]), bytes([WITHDRAW_EXCESS_LAMPORTS])}
-_QUIET: Final = {*_SWEEPS, HARVEST_WITHHELD}
+_SLOT_MAX: Final = 2**63 - 1
 
 
-def compare(attempt: LandedAttempt, accounts: Sequence[str], landed: LandedTransaction) -> Receipt:
-    """Compares error, fee, and the lamports of every account that the plan accounts for.
+def compare(attempt: LandedAttempt, accounts: Sequence[str], landed: TransactionDetails) -> Receipt:
+    """Compares error, fee, lamports and tokens of every account with the plan.
 
-    `accounts` are the transaction's, in its order. Where tokens move, lamports of accounts that are
-    created or closed on the way are the chain's to say, and only fee and error are compared.
+    `accounts` are the transaction's, in its order, as it was signed.
     """
+    balances = Balances(
+        lamports=dict(zip(landed.keys, landed.pre_balances, strict=True)),
+        tokens=_tokens(landed.keys, landed.pre_tokens),
+        after_lamports=dict(zip(landed.keys, landed.post_balances, strict=True)),
+        rent_lamports=attempt.rent_lamports,
+    )
+    verdict = MATCHED
+    try:
+        _require_record(attempt, accounts, landed)
+        balances.charge(accounts[0], landed.fee_lamports)
+        for step in attempt.prologue:
+            balances.apply(step)
+        for move in attempt.moves:
+            balances.carry_out(move, is_closing=attempt.kind is Kind.CLOSING)
+        _require_lamports(balances, landed)
+        _require_tokens(balances.tokens, _tokens(landed.keys, landed.post_tokens))
+    except DiffersError as error:
+        verdict = f"differs: {error}"
     return Receipt(
-        attempt.signature, _verdict(attempt, accounts, landed), landed.slot, landed.fee_lamports
+        attempt.signature,
+        verdict,
+        min(landed.slot, _SLOT_MAX),
+        landed.fee_lamports,
+        balances.rent_paid_lamports,
+        balances.refunded_lamports,
     )
 
 
-def _verdict(attempt: LandedAttempt, accounts: Sequence[str], landed: LandedTransaction) -> str:
+def _require_record(
+    attempt: LandedAttempt, accounts: Sequence[str], landed: TransactionDetails
+) -> None:
     if landed.error:
-        return f"differs: it failed: {landed.error}"
+        raise DiffersError(f"it failed: {landed.error}")
     if landed.fee_lamports != attempt.fee_lamports:
-        return f"differs: the fee is {landed.fee_lamports}, planned {attempt.fee_lamports}"
-    planned = _planned_changes(attempt.moves)
-    if planned is None:
-        return MATCHED
-    if not len(accounts) == len(landed.pre_balances) == len(landed.post_balances):
-        return "differs: the record has another number of accounts"
-    planned[accounts[0]] -= landed.fee_lamports
-    for address, before, after in zip(
-        accounts, landed.pre_balances, landed.post_balances, strict=True
-    ):
-        if after - before != planned[address]:
-            return f"differs: {address} changed by {after - before}, planned {planned[address]}"
-    return MATCHED
+        raise DiffersError(f"the fee is {landed.fee_lamports}, planned {attempt.fee_lamports}")
+    if list(accounts) != list(landed.keys):
+        raise DiffersError("the record is of other accounts")
 
 
-def _planned_changes(moves: Sequence[Move]) -> Counter[str] | None:
-    """Returns lamports gained and lost by address; None where tokens move."""
-    changes: Counter[str] = Counter()
-    for move in moves:
-        source = move.source_address
-        if move.steps:
-            last = move.steps[-1]
-            is_sweep = last.program in TOKEN_PROGRAMS and last.data in _SWEEPS
-            if not is_sweep or any(step.data not in _QUIET for step in move.steps):
-                return None
-            source = last.accounts[0].address
-        changes[source] -= move.amount
-        changes[move.recipient_address] += move.amount
-    return changes
+def _require_lamports(balances: Balances, landed: TransactionDetails) -> None:
+    before = dict(zip(landed.keys, landed.pre_balances, strict=True))
+    for address, after in balances.after_lamports.items():
+        planned = balances.lamports[address] - before[address]
+        if after - before[address] != planned:
+            change = after - before[address]
+            raise DiffersError(f"{address} changed by {change} lamports, planned {planned}")
+
+
+def _require_tokens(
+    planned: Mapping[str, tuple[str, int]], after: Mapping[str, tuple[str, int]]
+) -> None:
+    for address in sorted(planned.keys() | after.keys()):
+        wanted, found = planned.get(address), after.get(address)
+        if wanted == found:
+            continue
+        if wanted is None or found is None:
+            raise DiffersError(
+                f"the token account {address} is {'there' if found else 'gone'}, unlike planned"
+            )
+        raise DiffersError(f"{address} holds {found[1]} base units, planned {wanted[1]}")
+
+
+def _tokens(keys: Sequence[str], found: Sequence[TokenReading]) -> dict[str, tuple[str, int]]:
+    """Returns (mint, amount) by token account."""
+    return {keys[item.account_index]: (item.mint, item.amount) for item in found}

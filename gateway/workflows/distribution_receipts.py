@@ -45,7 +45,7 @@ class Reconciliation:
 
     async def _compare(self, attempt: LandedAttempt) -> Receipt | None:
         try:
-            landed = await self.chain.get_transaction(attempt.signature)
+            landed = await self.chain.get_transaction_details(attempt.signature)
         except ChainUnavailableError:
             landed = None
         if landed is not None:

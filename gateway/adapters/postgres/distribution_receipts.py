@@ -9,6 +9,8 @@ from gateway.adapters.postgres.connection import Connection, Row
 from gateway.adapters.postgres.distribution_rows import move_from_row
 from gateway.adapters.postgres.distribution_tables import load_tables
 from gateway.domain.attempts import LandedAttempt, Receipt
+from gateway.domain.plans import Kind
+from gateway.domain.steps import decode_steps
 
 _WITHOUT: Final = """
 WITH found AS (
@@ -16,7 +18,8 @@ WITH found AS (
     WHERE distribution_id = $1 AND state = 'finalized' AND receipt = 'pending'
     ORDER BY batch_position LIMIT $2
 )
-SELECT a.signature, a.wire, b.fee_lamports, d.source_address AS payer, t.source_address,
+SELECT a.signature, a.wire, b.fee_lamports, d.source_address AS payer, d.kind, d.prologue,
+       div(d.rent_lamports, greatest(d.new_account_count, 1)) AS rent, t.source_address,
        t.recipient_address, t.amount, t.withheld_amount, t.compute_units, t.steps
 FROM found a
 JOIN distribution_batches b ON b.distribution_id = $1 AND b.position = a.batch_position
@@ -46,6 +49,9 @@ class DistributionReceipts:
                 int(rows[0]["fee_lamports"]),
                 [move_from_row(row, row["payer"]) for row in rows],
                 tables,
+                Kind(rows[0]["kind"]),
+                decode_steps(rows[0]["prologue"]),
+                int(rows[0]["rent"]),
             )
             for signature, rows in grouped.items()
         ]
@@ -54,12 +60,14 @@ class DistributionReceipts:
         """Stores what the comparisons said; what another gateway stored first stays."""
         await self._connection.execute(
             "UPDATE attempts a SET receipt = f.verdict, fee_lamports = f.fee, "
-            "slot = greatest(a.slot, f.slot) "
-            "FROM unnest($1::text[], $2::text[], $3::bigint[], $4::numeric[]) "
-            "AS f (signature, verdict, slot, fee) "
+            "slot = greatest(a.slot, f.slot), rent_lamports = f.rent, refund_lamports = f.refund "
+            "FROM unnest($1::text[], $2::text[], $3::bigint[], $4::numeric[], $5::numeric[], "
+            "$6::numeric[]) AS f (signature, verdict, slot, fee, rent, refund) "
             "WHERE a.signature = f.signature AND a.receipt = 'pending'",
             [receipt.signature for receipt in receipts],
             [receipt.verdict for receipt in receipts],
             [receipt.slot for receipt in receipts],
             [receipt.fee_lamports for receipt in receipts],
+            [receipt.rent_lamports for receipt in receipts],
+            [receipt.refund_lamports for receipt in receipts],
         )
