@@ -2,7 +2,8 @@
 
 import asyncio
 
-from gateway.domain.plans import Distribution
+from gateway.domain.outcomes import PaidCost
+from gateway.domain.plans import Distribution, Receipts
 from gateway.domain.states import DistributionState
 from tests.distribution.support import Desk
 
@@ -12,6 +13,18 @@ TOTAL = 10**9
 def assert_paid_once(pairs: list[tuple[int, int]]) -> None:
     """Every recipient holds exactly what was planned."""
     assert [planned for planned, _ in pairs] == [held for _, held in pairs]
+
+
+def assert_as_estimated(done: Distribution) -> None:
+    """Every transaction's record is the planned one, and what was paid is what was estimated."""
+    estimate = done.estimate
+    assert done.receipts == Receipts(matched=done.batch_count)
+    assert done.paid == PaidCost(
+        estimate.base_fee_lamports + estimate.priority_fee_lamports,
+        estimate.rent_lamports,
+        estimate.refund_lamports,
+        estimate.transaction_count,
+    )
 
 
 def is_settled(distribution: Distribution) -> bool:

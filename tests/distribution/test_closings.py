@@ -14,6 +14,7 @@ from gateway.domain.plans import Receipts
 from gateway.domain.states import DistributionState
 from gateway.domain.token_programs import NATIVE_MINT, TOKEN, TOKEN_2022
 from gateway.workflows.distribution_planning import PlanningConfig
+from tests.distribution.checks import assert_as_estimated
 from tests.distribution.support import Desk, open_desk
 from tests.distribution.tokens import FEE_AMOUNT, FEE_CONFIG, TokenWorld, fee_config
 from tests.postgres.samples import address_of
@@ -51,6 +52,7 @@ async def test_an_owners_accounts_are_closed(any_desk: Desk) -> None:
     assert gained == done.estimate.refund_lamports - done.fees_paid_lamports
     assert done.estimate.refund_lamports == 62 * 1_488_440
     assert done.receipts == Receipts(matched=done.batch_count)
+    assert_as_estimated(done)
 
 
 async def test_many_owners_accounts_are_closed(any_desk: Desk) -> None:
@@ -117,6 +119,7 @@ async def test_excess_rent_is_withdrawn(any_desk: Desk, program: str) -> None:
     assert [world.amount(address) for _, address in wallets] == [5] * 9
     assert [skip.reason for skip in done.skips] == ["it holds no excess rent"]
     assert done.receipts == Receipts(matched=done.batch_count)
+    assert_as_estimated(done)
 
 
 async def test_closing_and_withdrawing_at_once(desk: Desk) -> None:

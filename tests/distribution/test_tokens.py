@@ -19,6 +19,7 @@ from gateway.domain.splits import EvenSplit
 from gateway.domain.states import DistributionState
 from gateway.domain.token_programs import TOKEN, TOKEN_2022
 from gateway.workflows.distribution_planning import PlanningConfig
+from tests.distribution.checks import assert_as_estimated
 from tests.distribution.support import Desk, open_desk
 from tests.distribution.tokens import (
     DEFAULT_STATE,
@@ -82,6 +83,7 @@ async def test_accounts_are_made_and_paid(any_desk: Desk, program: str, decimals
     assert paid == done.estimate.required_lamports
     assert done.estimate.new_account_count == 12
     assert done.fees_paid_lamports + done.estimate.rent_lamports == paid
+    assert_as_estimated(done)
 
 
 async def test_accounts_that_exist(any_desk: Desk) -> None:
@@ -111,6 +113,7 @@ async def test_transfer_fees_are_borne_as_stated(any_desk: Desk, fee: TransferFe
     assert spent == done.total_amount
     assert spent - got == done.estimate.withheld_amount > 0
     assert 1_000_003 == (got if fee is TransferFee.SOURCE else spent)
+    assert_as_estimated(done)
 
 
 async def test_required_memos_precede_their_transfers(any_desk: Desk) -> None:
@@ -122,6 +125,7 @@ async def test_required_memos_precede_their_transfers(any_desk: Desk) -> None:
     done = await desk.done(payout(desk, world, 3, 300))
     assert done.state is DistributionState.COMPLETED
     assert received(world, 3) == [100, 100, 100]
+    assert_as_estimated(done)
 
 
 REFUSED = [
@@ -197,6 +201,7 @@ async def test_consolidation_closes_what_it_empties(any_desk: Desk, fee: bool) -
     assert not any(world.exists(world.account_of(address)) for _, address in sources)
     gained = desk.balance(desk.source_address) - before
     assert gained == done.estimate.refund_lamports - done.fees_paid_lamports
+    assert_as_estimated(done)
 
 
 async def test_the_receiving_account_is_made(desk: Desk) -> None:
@@ -223,3 +228,4 @@ async def test_the_receiving_account_is_made(desk: Desk) -> None:
     estimate = done.estimate
     assert gained == estimate.refund_lamports - done.fees_paid_lamports - estimate.rent_lamports
     assert UUID(int=0) not in done.unlock_wallet_ids
+    assert_as_estimated(done)
