@@ -17,7 +17,8 @@
     └── SignerRefusedError                  the signer's own status, unchanged (domain.custody)
 
 An error's `reason` is a name of the contract, and the reason decides the status code. Whatever is
-not a GatewayError is INTERNAL with an incident id that the log repeats, and nothing else.
+not a GatewayError, or has no reason of its own, is INTERNAL with an incident id that the log
+repeats, and nothing else.
 """
 
 from collections.abc import Sequence
@@ -67,6 +68,11 @@ _CODE_BY_NUMBER: Final = {code.value[0]: code for code in _Code}
 def reason_of(error: GatewayError) -> str:
     """Returns an error's reason; INTERNAL for one that the contract does not know."""
     return error.reason if error.reason in CODES else "INTERNAL"
+
+
+def is_defect(error: GatewayError) -> bool:
+    """Returns True for an error that no client can do anything about: an incident, as any other."""
+    return not isinstance(error, SignerRefusedError) and reason_of(error) == "INTERNAL"
 
 
 def to_status(error: GatewayError) -> status_pb2.Status:

@@ -10,10 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from gateway.domain.custody import Secret
 from gateway.domain.errors import InvalidArgumentError
 from gateway.domain.requests import require_uuid
-from gateway.domain.wallets import require_tags
 from solward.gateway.v1.credentials_pb2 import Credential
 
-TAGS_MAX: Final = 32
 TOKEN_BYTES: Final = 32
 # A sealed password is 48 + 56 bytes and at most 1,024 of password.
 _SEALED_BYTES_MAX: Final = 4_096
@@ -62,13 +60,6 @@ def require_count(count: int, field: str, count_max: int) -> None:
     """Raises InvalidArgumentError unless there are 1 to `count_max`."""
     if not 1 <= count <= count_max:
         raise InvalidArgumentError(f"{field} must hold 1 to {count_max}, not {count}", field=field)
-
-
-def new_tags(values: Sequence[str]) -> tuple[str, ...]:
-    """Returns at most 32 tags, sorted, each once."""
-    if len(values) > TAGS_MAX:
-        raise InvalidArgumentError(f"tags must be at most {TAGS_MAX}", field="tags")
-    return require_tags(values, "tags")
 
 
 def timestamp(value: Timestamp, field: str) -> datetime:

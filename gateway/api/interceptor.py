@@ -175,7 +175,7 @@ class _Guard:
         incident_id = ""
         if isinstance(error, CallRefusedError):
             status = error.status
-        elif isinstance(error, GatewayError):
+        elif isinstance(error, GatewayError) and not errors.is_defect(error):
             status = errors.to_status(error)
         else:
             incident_id = uuid.uuid4().hex

@@ -41,7 +41,7 @@ class WalletService(pb_grpc.WalletServiceServicer):
             master_wallet_id=require_uuid(request.master_wallet_id, "master_wallet_id"),
             first_index=request.first_index if request.HasField("first_index") else None,
             count=request.count,
-            tags=fields.new_tags(request.tags),
+            tags=require_tags(request.tags),
             password=fields.credential(request.credential),
         )
         async with aclosing(self._derivation.derive(command)) as reports:
@@ -62,7 +62,7 @@ class WalletService(pb_grpc.WalletServiceServicer):
             request.address,
             _private_key(request),
             fields.credential(request.credential),
-            fields.new_tags(request.tags),
+            require_tags(request.tags),
         )
         return pb.ImportWalletResponse(wallet=message(wallet))
 

@@ -10,7 +10,7 @@ import logging
 from uuid import UUID
 
 from gateway.domain.chain import Chain
-from gateway.domain.errors import StoreUnavailableError
+from gateway.domain.errors import GatewayError
 from gateway.domain.ports import Clock, Store, TransactionCompiler
 from gateway.workflows.distribution_run import NO_SESSION, DistributionRun, RunConfig
 from gateway.workflows.distribution_signing import BatchSigner, TransactionSigner
@@ -73,7 +73,7 @@ class DistributionEngine:
                 async with self._store.transaction() as unit:
                     found = await unit.distributions.unsettled()
                     await unit.distributions.note_waiting(NO_SESSION, self._config.sweep_s)
-            except StoreUnavailableError as error:
+            except GatewayError as error:
                 log.warning("sweep failed", extra={"facts": {"error": error.message}})
                 found = []
             for distribution_id in found:

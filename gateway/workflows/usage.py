@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
-from gateway.domain.errors import StoreUnavailableError
+from gateway.domain.errors import GatewayError
 from gateway.domain.ports import Clock
 
 FLUSH_INTERVAL_S: Final = 2.0
@@ -43,7 +43,7 @@ class UsageLog:
         pending, self._used_at = self._used_at, {}
         try:
             await self._store.mark_used(pending)
-        except StoreUnavailableError as error:
+        except GatewayError as error:
             self._used_at = {**pending, **self._used_at}
             log.warning("times of use are kept", extra={"facts": {"reason": error.reason}})
 

@@ -126,7 +126,7 @@ DERIVATIONS = [
         "first_index",
     ),
     Case("wallets.DeriveWallets", derive(master_wallet_id="x"), "master_wallet_id"),
-    Case("wallets.DeriveWallets", derive(tags=["a"] * 33), "tags"),
+    Case("wallets.DeriveWallets", derive(tags=list(map(str, range(51)))), "tags"),
     Case("wallets.DeriveWallets", derive(tags=["a" * 65]), "tags"),
     Case("wallets.DeriveWallets", derive(tags=["a\0b"]), "tags"),
     Case(
@@ -164,6 +164,7 @@ WALLETS = [
     Case("wallets.UpdateWallet", update("tags", "nonsense.path"), "update_mask"),
     Case("wallets.UpdateWallet", update("tags", id="7"), "wallet.id"),
     Case("wallets.UpdateWallet", update("tags", tags=[" "]), "wallet.tags"),
+    Case("wallets.UpdateWallet", update("tags", tags=list(map(str, range(51)))), "wallet.tags"),
     Case(
         "wallets.UpdateWallet",
         update("display_name", display_name="n" * 101),

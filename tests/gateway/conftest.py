@@ -14,6 +14,7 @@ from solward.gateway.v1 import wallet_service_pb2 as wallet_pb
 from tests.gateway import fake_signer
 from tests.gateway.processes import Client
 from tests.gateway.support import Gateway, in_clear, new_id, serve_in_process
+from tests.support.databases import left_in_sessions
 from tests.support.processes import GatewayProcess
 from tests.support.svm_rpc import SvmRpc
 
@@ -50,6 +51,7 @@ async def adapters(config: Config) -> AsyncIterator[Adapters]:
     """The gateway's real adapters."""
     async with open_adapters(config) as opened:
         yield opened
+        assert [] == await left_in_sessions(opened.database)
 
 
 @pytest_asyncio.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.adapters.postgres import check_applied, migrate
 from gateway.adapters.postgres.migrate import MIGRATIONS_DIRECTORY, load_migrations
-from gateway.domain.errors import PreconditionFailedError, StoreUnavailableError
+from gateway.domain.errors import GatewayError, PreconditionFailedError
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ async def test_a_script_that_fails_leaves_nothing(empty_database_url: str, direc
     """All pending files are one transaction."""
     number = len(load_migrations()) + 1
     (directory / f"{number:04}_broken.sql").write_text("CREATE TABLE x (); SELECT nonsense;")
-    with pytest.raises(StoreUnavailableError):
+    with pytest.raises(GatewayError, match="UndefinedColumnError"):
         await migrate(empty_database_url, directory)
     connection = await asyncpg.connect(empty_database_url)
     tables = await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")

@@ -14,9 +14,32 @@ from typing import Any, Self, TypeVar
 
 import asyncpg
 
+from gateway.adapters.postgres import Database
 from solward_client.devstack.postgres import EmbeddedPostgres, PostgresPaths
 
 T = TypeVar("T")
+
+# Whatever outlives a transaction: settings, advisory locks, cursors, listeners, temporary tables.
+_LEFT = """
+SELECT coalesce((SELECT string_agg(name, ' ') FROM pg_settings
+                 WHERE source = 'session' AND setting <> reset_val), ''),
+       (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'),
+       (SELECT count(*) FROM pg_cursors WHERE name <> ''),
+       (SELECT count(*) FROM pg_listening_channels()),
+       (SELECT count(*) FROM pg_class WHERE relpersistence = 't')
+"""
+
+
+async def left_in_sessions(database: Database) -> list[tuple[Any, ...]]:
+    """What work has left in the idle connections of a pool: nothing, if it is to be reused."""
+    pool = database._pool
+    idle = [await pool.acquire() for _ in range(pool.get_idle_size())]
+    try:
+        found = [tuple(await connection.fetchrow(_LEFT) or ()) for connection in idle]
+    finally:
+        for connection in idle:
+            await pool.release(connection)
+    return [left for left in found if any(left)]
 
 
 class Databases:

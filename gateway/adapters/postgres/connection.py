@@ -34,6 +34,12 @@ _OUT_OF_RANGE: Final = {
     "wallets_total_volume_lamports_check": "total_volume_lamports would exceed 2**64-1",
 }
 
+# SQLSTATE classes of a server that cannot serve now: 08 connection, 28 and 3D log-in, 40 rolled
+# back for another's sake, 53 out of resources, 55P03 a lock, 57 stopped by an operator, 58 its
+# machine, 25 a replica, or a transaction that took too long. With whatever else a statement fails,
+# it would fail again.
+_AWAY: Final = ("08", "25006", "25P03", "25P04", "28", "3D", "40", "53", "55P03", "57", "58", "F0")
+
 _WRONG_STATE: Final = {
     "state_moves": "the state was changed meanwhile and does not allow this",
     "wallets_unused": "an unfinished distribution pays from this wallet",
@@ -47,32 +53,54 @@ _WRONG_STATE: Final = {
 def translate_errors() -> Iterator[None]:
     """Turns what the driver raises into errors of gateway.domain.errors.
 
-    The database's own text is kept as the cause only: it may quote a row.
+    A server that is away is StoreUnavailableError; a statement that it refuses is a defect, a bare
+    GatewayError (INTERNAL). The database's own text is kept as the cause only: it may quote a row.
     """
     try:
         yield
-    except asyncpg.UniqueViolationError as error:
-        if error.constraint_name == "idempotency_keys_pkey":
-            raise StoreUnavailableError(
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+    ) as error:
+        raise _translated(error) from error
+
+
+def _translated(error: Exception) -> GatewayError:
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        return _of_constraint(error)
+    if isinstance(error, asyncpg.QueryCanceledError | asyncpg.LockNotAvailableError | TimeoutError):
+        return StoreUnavailableError("the database did not answer in time")
+    if isinstance(error, asyncpg.InvalidCachedStatementError):
+        return StoreUnavailableError("the schema was changed meanwhile")
+    kind = type(error).__name__
+    if isinstance(error, asyncpg.PostgresError):
+        if (error.sqlstate or "").startswith(_AWAY):
+            return StoreUnavailableError(f"the database failed ({kind})")
+        return GatewayError(f"the database refused a statement ({kind})")
+    if isinstance(error, ValueError):  # a parameter, or a URL, that the driver cannot use
+        return GatewayError(f"the driver refused a value ({kind})")
+    # The driver's internal error is what a connection says whose server died between two calls.
+    return StoreUnavailableError("the database cannot be reached")
+
+
+def _of_constraint(error: asyncpg.IntegrityConstraintViolationError) -> GatewayError:
+    name = error.constraint_name or ""
+    if isinstance(error, asyncpg.UniqueViolationError):
+        if name == "idempotency_keys_pkey":
+            return StoreUnavailableError(
                 "a request with this request_id is being served: repeat it to read the result"
-            ) from error
-        field, message = _UNIQUE.get(error.constraint_name or "", ("", "it exists already"))
-        raise AlreadyExistsError(message, field=field) from error
-    except asyncpg.CheckViolationError as error:
-        if error.constraint_name in _OUT_OF_RANGE:
-            raise OutOfRangeError(_OUT_OF_RANGE[error.constraint_name]) from error
-        if error.constraint_name in _WRONG_STATE:
-            raise PreconditionFailedError(_WRONG_STATE[error.constraint_name]) from error
-        raise GatewayError(f"the database refused a row: {error.constraint_name}") from error
-    except asyncpg.ForeignKeyViolationError as error:
-        raise NotFoundError("a resource that this one refers to does not exist") from error
-    except (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError) as error:
-        raise StoreUnavailableError("the database did not answer in time") from error
-    except asyncpg.PostgresError as error:
-        raise StoreUnavailableError(f"the database failed ({type(error).__name__})") from error
-    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
-        # The driver's internal error is what a connection says whose server died between two calls.
-        raise StoreUnavailableError("the database cannot be reached") from error
+            )
+        field, message = _UNIQUE.get(name, ("", "it exists already"))
+        return AlreadyExistsError(message, field=field)
+    if isinstance(error, asyncpg.ForeignKeyViolationError):
+        return NotFoundError("a resource that this one refers to does not exist")
+    if name in _OUT_OF_RANGE:
+        return OutOfRangeError(_OUT_OF_RANGE[name])
+    if name in _WRONG_STATE:
+        return PreconditionFailedError(_WRONG_STATE[name])
+    return GatewayError(f"the database refused a row: {name}")
 
 
 class Connection:
@@ -133,7 +161,7 @@ class Connection:
             yield
         except BaseException:
             # A connection that is gone took the transaction with it; what ended the block matters.
-            with suppress(StoreUnavailableError), translate_errors():
+            with suppress(GatewayError), translate_errors():
                 await transaction.rollback()
             raise
         with translate_errors():

@@ -62,8 +62,8 @@ async def migrate(dsn: str, directory: Path = MIGRATIONS_DIRECTORY) -> list[str]
     """Applies the files that are missing; returns their names.
 
     Raises PreconditionFailedError if a file that was applied has since been altered or removed,
-    StoreUnavailableError if the database cannot be reached or a script fails: then nothing is
-    applied.
+    StoreUnavailableError if the database cannot be reached, GatewayError if a script fails: then
+    nothing is applied.
     """
     migrations = load_migrations(directory)
     with translate_errors():

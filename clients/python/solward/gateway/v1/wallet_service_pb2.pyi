@@ -59,7 +59,7 @@ class Wallet(_message.Message):
     """The id of the signer's keys that its record is sealed under."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Its tags, sorted."""
+        """Its tags, sorted: at most 50, each 1 to 64 printable characters without outer spaces."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -119,7 +119,7 @@ class DeriveWalletsRequest(_message.Message):
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Tags for the wallets that are new, at most 32 of at most 64 characters."""
+        """Tags for the wallets that are new, as in Wallet."""
 
     def __init__(
         self,
@@ -205,7 +205,7 @@ class ImportWalletRequest(_message.Message):
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Tags, at most 32 of at most 64 characters."""
+        """Tags, as in Wallet."""
 
     def __init__(
         self,
@@ -548,7 +548,7 @@ class AddTagRequest(_message.Message):
     wallet_id: _builtins.str
     """The wallet's UUID."""
     tag: _builtins.str
-    """The tag, 1 to 64 characters."""
+    """The tag, as in Wallet. A 51st is INVALID_ARGUMENT."""
     def __init__(
         self,
         *,
