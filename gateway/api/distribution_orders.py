@@ -1,11 +1,12 @@
 """Orders, from what requests say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
 from gateway.api import fields
 from gateway.domain.addresses import require_address
 from gateway.domain.errors import InvalidArgumentError
+from gateway.domain.lookup_tables import TABLES_MAX
 from gateway.domain.orders import (
     RECIPIENTS_MAX,
     ClosingMode,
@@ -67,6 +68,7 @@ def payout(request: pb.CreateDistributionRequest) -> DistributionOrder:
         _mint(request.mint),
         _known(_FEES, request.transfer_fee, "transfer_fee"),
         memo,
+        _tables(request.lookup_table_addresses),
     )
 
 
@@ -79,6 +81,7 @@ def estimated(request: pb.EstimateCostRequest) -> DistributionOrder:
         _split(request.split) if request.split.WhichOneof("kind") else EvenSplit(),
         _mint(request.mint),
         _known(_FEES, request.transfer_fee, "transfer_fee"),
+        lookup_tables=_tables(request.lookup_table_addresses),
     )
 
 
@@ -92,6 +95,7 @@ def consolidation(request: pb.CreateConsolidationRequest) -> ConsolidationOrder:
         require_uuid(payer, "fee_payer_wallet_id") if payer else None,
         _known(_PAYMENTS, request.fee_payment, "fee_payment"),
         _mint(request.mint),
+        _tables(request.lookup_table_addresses),
     )
 
 
@@ -102,7 +106,20 @@ def closing(request: pb.CloseEmptyAccountsRequest) -> ClosingOrder:
         tuple(wallets),
         require_uuid(request.destination_wallet_id, "destination_wallet_id"),
         _known(_MODES, request.mode, "mode"),
+        _tables(request.lookup_table_addresses),
     )
+
+
+def _tables(addresses: Sequence[str]) -> tuple[str, ...]:
+    field = "lookup_table_addresses"
+    if len(addresses) > TABLES_MAX:
+        raise InvalidArgumentError(f"{field} must name at most {TABLES_MAX}", field=field)
+    found = tuple(
+        require_address(address, f"{field}[{place}]") for place, address in enumerate(addresses)
+    )
+    if len(set(found)) != len(found):
+        raise InvalidArgumentError("name each lookup table once", field=field)
+    return found
 
 
 def declaration(request: pb.ResolveUnknownRequest, peer: str) -> Declaration:

@@ -26,6 +26,8 @@ _USES_MIN: Final = 2  # one address by a table is 35 bytes, by itself 32
 # extension, where that began, an authority; the addresses come after 56 bytes.
 _INITIALIZED: Final = (1).to_bytes(4, "little")
 _DEACTIVATION: Final = slice(4, 12)
+STATE_SLICE: Final = (0, 12)
+"""Offset and length of what `is_active` looks at."""
 _ACTIVE: Final = b"\xff" * 8
 _HEADER_BYTES: Final = 56
 
@@ -126,11 +128,17 @@ def lookable(payer: str, instructions: Iterable[Instruction]) -> set[str]:
     return used - fixed
 
 
+def is_active(owner: str, data: bytes) -> bool:
+    """True if an account is a lookup table that is not being closed; STATE_SLICE is enough."""
+    is_table = owner == LOOKUP_TABLE_PROGRAM and data[:4] == _INITIALIZED
+    return is_table and data[_DEACTIVATION] == _ACTIVE
+
+
 def read_lookup_table(address: str, owner: str, data: bytes) -> LookupTable:
     """Reads an account; raises ValueError if it is no table that transactions can use."""
     if owner != LOOKUP_TABLE_PROGRAM or data[:4] != _INITIALIZED:
         raise ValueError("it is not an address lookup table")
-    if data[_DEACTIVATION] != _ACTIVE:
+    if not is_active(owner, data):
         raise ValueError("the lookup table is being closed")
     content = data[_HEADER_BYTES:]
     if not content or len(content) % ADDRESS_BYTES:

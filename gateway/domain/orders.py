@@ -1,4 +1,7 @@
-"""What can be asked for: payouts, consolidations and closings, as values."""
+"""What can be asked for: payouts, consolidations and closings, as values.
+
+`lookup_tables` are addresses of tables to use; naming any makes the transactions v0.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -80,6 +83,7 @@ class DistributionOrder:
     mint: str = ""
     transfer_fee: TransferFee = TransferFee.UNSTATED
     memo: str = ""
+    lookup_tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class ConsolidationOrder:
     fee_payer_wallet_id: UUID | None = None
     fee_payment: FeePayment = FeePayment.EACH_SOURCE
     mint: str = ""
+    lookup_tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ class ClosingOrder:
     wallet_ids: tuple[UUID, ...]
     destination_wallet_id: UUID
     mode: ClosingMode = ClosingMode.CLOSE
+    lookup_tables: tuple[str, ...] = ()
 
 
 Order = DistributionOrder | ConsolidationOrder | ClosingOrder

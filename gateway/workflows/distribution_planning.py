@@ -16,6 +16,7 @@ from gateway.domain.orders import (
     Order,
     RecipientAddresses,
 )
+from gateway.domain.packing import TransactionVersion
 from gateway.domain.planner import (
     PlanInput,
     Source,
@@ -33,6 +34,7 @@ from gateway.workflows.distribution_limits import LimitMeasurement
 from gateway.workflows.distribution_policy import PlanPolicy, PolicyJudge
 from gateway.workflows.distribution_rates import ClusterTerms, PlanningConfig
 from gateway.workflows.distribution_recipients import recipient_addresses
+from gateway.workflows.distribution_tables import read_lookup_tables
 from gateway.workflows.distribution_tokens import TokenReadings
 
 __all__ = ["Planning", "PlanningConfig"]
@@ -89,6 +91,7 @@ class Planning:
         if order.mint:
             return await self._token_distribution(order, source, addresses)
         return await self._measured(
+            order,
             plan_distribution,
             PlanInput(
                 source_wallet_id=source[1],
@@ -113,9 +116,10 @@ class Planning:
                 found = await _named(unit, [order.fee_payer_wallet_id], "fee_payer_wallet_id")
                 payer = found[0]
         if order.mint:
-            return await self._token_sweep(order.mint, sources, destination, payer)
+            return await self._token_sweep(order, sources, destination, payer)
         balances = await self._balances([*(address for address, _ in sources), destination[0]])
         return await self._measured(
+            order,
             plan_sweep,
             SweepInput(
                 sources=[
@@ -140,6 +144,7 @@ class Planning:
             await self._tokens.require_wallets(addresses)
         holder = (await self._tokens.holders([source[0]], mint, "source_wallet_id"))[0]
         return await self._measured(
+            order,
             plan_token_distribution,
             TokenPlanInput(
                 source_wallet_id=source[1],
@@ -158,7 +163,7 @@ class Planning:
 
     async def _token_sweep(
         self,
-        mint_address: str,
+        order: ConsolidationOrder,
         sources: Sequence[Named],
         destination: Named,
         payer: Named | None,
@@ -168,11 +173,12 @@ class Planning:
                 "a token's consolidation needs a fee payer", field="fee_payer_wallet_id"
             )
         wallets, fee_payer = sweep_wallets(sources, destination[0], payer)
-        mint = await self._tokens.mint(mint_address)
+        mint = await self._tokens.mint(order.mint)
         require_movable(mint)
         addresses = [address for address, _ in sources]
         receiving = await self._tokens.holders([destination[0]], mint, "destination_wallet_id")
         return await self._measured(
+            order,
             plan_token_sweep,
             TokenSweepInput(
                 sources=await self._tokens.all_holders(addresses, mint),
@@ -197,6 +203,7 @@ class Planning:
             )[0]
         accounts = await self._tokens.held([address for address, _ in wallets])
         return await self._measured(
+            order,
             plan_closing,
             ClosingInput(
                 accounts=accounts,
@@ -220,11 +227,17 @@ class Planning:
             return replace(order, split=RandomSplit(self._draw(SEED_BYTES)))
         return order
 
-    async def _measured(self, make: Callable[[T], Plan], order: T) -> Plan:
-        """Plans with fixed bounds, simulates, and plans again with what was used."""
-        draft = make(order)
+    async def _measured(self, order: Order, make: Callable[[T], Plan], given: T) -> Plan:
+        """Plans with fixed bounds, simulates, and plans again with what was used.
+
+        Lookup tables that the order names make it v0.
+        """
+        if order.lookup_tables:
+            tables = await read_lookup_tables(self._chain, order.lookup_tables)
+            given = replace(given, version=TransactionVersion.V0, lookup_tables=tables)
+        draft = make(given)
         limits = await self._limits.measure(draft)
-        return make(replace(order, limits=limits)) if limits.usages else draft
+        return make(replace(given, limits=limits)) if limits.usages else draft
 
 
 async def _named(unit: UnitOfWork, wallet_ids: Sequence[UUID], field: str) -> list[Named]:

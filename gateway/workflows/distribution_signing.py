@@ -22,6 +22,7 @@ from gateway.domain.ports import Store, TransactionCompiler
 from gateway.domain.token_programs import TOKEN_PROGRAMS
 from gateway.domain.wallets import OwnershipProof, SigningWallet
 from gateway.workflows.distribution_items import addresses_of, batch_item
+from gateway.workflows.distribution_tables import closed_table
 
 _RESOURCE_EXHAUSTED: Final = 8
 _UNAVAILABLE: Final = 14
@@ -104,6 +105,9 @@ class BatchSigner:
         if not work.batches:
             return Signed()
         recent = await self._chain.get_latest_blockhash("confirmed")
+        closed = await closed_table(self._chain, work.batches[0].lookup_tables, recent.context_slot)
+        if closed:
+            return Signed(stop=f"the lookup table {closed} is closed or being closed")
         weighed = await self._weigh(plan, work, recent)
         if weighed.refused:
             await self._refuse(plan, worker, weighed.refused)

@@ -30,6 +30,7 @@ class Payout:
     mint: str = ""
     transfer_fee: "pb.TransferFee.ValueType" = pb.TRANSFER_FEE_UNSPECIFIED
     memo: str = ""
+    lookup_table_addresses: Sequence[str] = ()
 
 
 def to_wallets(wallet_ids: Sequence[str]) -> pb.Recipients:
@@ -83,6 +84,7 @@ class Distributions:
             split=payout.split,
             mint=payout.mint,
             transfer_fee=payout.transfer_fee,
+            lookup_table_addresses=payout.lookup_table_addresses,
         )
         return self._caller.read(self._stub.EstimateCost, request, LONG_TIMEOUT_S).estimate
 
@@ -99,6 +101,7 @@ class Distributions:
             mint=payout.mint,
             transfer_fee=payout.transfer_fee,
             memo=payout.memo,
+            lookup_table_addresses=payout.lookup_table_addresses,
             validate_only=validate_only,
         )
         return self._caller.write(

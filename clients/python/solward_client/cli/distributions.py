@@ -91,12 +91,25 @@ def _add_reclaim(root: Group) -> None:
     )
 
 
+def _add_tables(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--lookup-tables",
+        metavar="FILE",
+        help="lookup tables to use, by address, one a line: v0 transactions",
+    )
+
+
+def _tables(options: argparse.Namespace) -> list[str]:
+    return read_lines(options.lookup_tables) if options.lookup_tables else []
+
+
 def _add_wallets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wallets", required=True, metavar="FILE", help="wallet UUIDs, one a line, - for stdin"
     )
     parser.add_argument("--dry-run", action="store_true", help="check the plan, store nothing")
     parser.add_argument("--request-id", metavar="UUID", help="to repeat a call safely")
+    _add_tables(parser)
 
 
 def _add_payout(parser: argparse.ArgumentParser) -> None:
@@ -121,6 +134,7 @@ def _add_payout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=SPLITS, default="even", help="default even")
     parser.add_argument("--seed", metavar="HEX", help="of a random split, 32 bytes")
     parser.add_argument("--weights", metavar="FILE", help="of a weighted split, one a line")
+    _add_tables(parser)
 
 
 def _payout(context: Context, solward: Solward) -> plans.Payout:
@@ -134,6 +148,7 @@ def _payout(context: Context, solward: Solward) -> plans.Payout:
         options.mint,
         FEES.get(options.transfer_fee, pb.TRANSFER_FEE_UNSPECIFIED),
         options.memo,
+        _tables(options),
     )
 
 
@@ -247,6 +262,7 @@ def _consolidate(context: Context) -> int:
             fee_payment=payment,
             mint=options.mint or "",
             validate_only=options.dry_run,
+            lookup_table_addresses=_tables(options),
         )
         context.output.record(solward.distributions.consolidate(request))
     return 0
@@ -261,6 +277,7 @@ def _reclaim(context: Context) -> int:
             destination_wallet_id=context.wallet(solward, options.to).id,
             mode=MODES[options.mode],
             validate_only=options.dry_run,
+            lookup_table_addresses=_tables(options),
         )
         context.output.record(solward.distributions.close_accounts(request))
     return 0

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context
-from solward_client.cli.inputs import UsageError, read_transaction
+from solward_client.cli.inputs import UsageError, read_lines, read_transaction
+from solward_client.lookup_tables import LookupTableError, from_chain, from_list
 from solward_client.policy import PolicyToolError, check_file, explain
 from solward_client.signing import Transaction
 
@@ -35,6 +36,7 @@ def add(root: Group) -> None:
     group = root.group("policy", "what the signer's policy says")
     check = group.command("check", _check, "say whether the signer would accept a policy file")
     check.add_argument("file", type=Path, metavar="FILE")
+    _add_pin(group)
     asked = group.command(
         "explain", _explain, "show what a transaction would do, and whether and why it is signed"
     )
@@ -58,6 +60,43 @@ def add(root: Group) -> None:
     offline.add_argument(
         "--vault", action="append", default=[], metavar="ADDRESS", help="take it for the vault's"
     )
+
+
+def _add_pin(group: Group) -> None:
+    pin = group.command("pin", _pin, "print a lookup table's line for the policy file")
+    pin.add_argument("table", metavar="TABLE", help="its address")
+    pin.add_argument("--rpc-url", metavar="URL", help="of a node that you trust, to read it from")
+    pin.add_argument(
+        "--addresses",
+        metavar="FILE",
+        help="what it holds, one address a line in its order; with --rpc-url both must be the same",
+    )
+
+
+def _pin(context: Context) -> int:
+    options, output = context.options, context.output
+    if not options.rpc_url and not options.addresses:
+        raise UsageError("give --rpc-url, --addresses or both")
+    try:
+        read = from_chain(options.rpc_url, options.table) if options.rpc_url else None
+        listed = from_list(read_lines(options.addresses)) if options.addresses else None
+    except LookupTableError as error:
+        output.error(str(error))
+        return 1
+    table = read or listed
+    assert table is not None  # noqa: S101 - for the type checker: one of the two was asked for
+    if read and listed and read.content != listed.content:
+        output.error(f"{options.table}: it does not hold what the list says")
+        return 1
+    facts = {"table": options.table, "sha256": table.digest, "addresses": len(table.addresses)}
+    if output.as_json:
+        output.values(facts | {"authority": table.authority})
+        return 0
+    output.line(f'"{options.table}" = "{table.digest}"')
+    output.note(f"under [lookup_table]; {facts['addresses']} addresses")
+    if table.authority:
+        output.note(f"{table.authority} may add more: what is longer needs another pin")
+    return 0
 
 
 def _check(context: Context) -> int:

@@ -151,6 +151,7 @@ class Distribution(_message.Message):
     TRANSACTION_VERSION_FIELD_NUMBER: _builtins.int
     RESOLUTIONS_FIELD_NUMBER: _builtins.int
     PAID_FIELD_NUMBER: _builtins.int
+    LOOKUP_TABLE_ADDRESSES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its UUID."""
     state: Global___Distribution.State.ValueType
@@ -182,7 +183,7 @@ class Distribution(_message.Message):
     destination_address: _builtins.str
     """The address that receives a consolidation or a closing's refunds; empty for a payout."""
     transaction_version: _builtins.str
-    """The transaction format: "legacy" or "1"."""
+    """The transaction format: "legacy", "0" or "1"."""
     @_builtins.property
     def transfer_counts(self) -> Global___TransferCounts:
         """How many transfers are in each state."""
@@ -227,6 +228,10 @@ class Distribution(_message.Message):
     def paid(self) -> Global___PaidCost:
         """What it has really cost so far; to be compared with the estimate."""
 
+    @_builtins.property
+    def lookup_table_addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The address lookup tables that its transactions use."""
+
     def __init__(
         self,
         *,
@@ -256,10 +261,11 @@ class Distribution(_message.Message):
         transaction_version: _builtins.str = ...,
         resolutions: _abc.Iterable[Global___Resolution] | None = ...,
         paid: Global___PaidCost | None = ...,
+        lookup_table_addresses: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "create_time", b"create_time", "estimate", b"estimate", "paid", b"paid", "reconciliation", b"reconciliation", "split", b"split", "transfer_counts", b"transfer_counts", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "create_time", b"create_time", "destination_address", b"destination_address", "estimate", b"estimate", "etag", b"etag", "fees_paid_lamports", b"fees_paid_lamports", "finalized_amount", b"finalized_amount", "finalized_lamports", b"finalized_lamports", "id", b"id", "kind", b"kind", "last_error", b"last_error", "paid", b"paid", "reconciliation", b"reconciliation", "resolutions", b"resolutions", "skipped", b"skipped", "source_wallet_id", b"source_wallet_id", "split", b"split", "state", b"state", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transaction_count", b"transaction_count", "transaction_version", b"transaction_version", "transfer_count", b"transfer_count", "transfer_counts", b"transfer_counts", "unlock_wallet_ids", b"unlock_wallet_ids", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "create_time", b"create_time", "destination_address", b"destination_address", "estimate", b"estimate", "etag", b"etag", "fees_paid_lamports", b"fees_paid_lamports", "finalized_amount", b"finalized_amount", "finalized_lamports", b"finalized_lamports", "id", b"id", "kind", b"kind", "last_error", b"last_error", "lookup_table_addresses", b"lookup_table_addresses", "paid", b"paid", "reconciliation", b"reconciliation", "resolutions", b"resolutions", "skipped", b"skipped", "source_wallet_id", b"source_wallet_id", "split", b"split", "state", b"state", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transaction_count", b"transaction_count", "transaction_version", b"transaction_version", "transfer_count", b"transfer_count", "transfer_counts", b"transfer_counts", "unlock_wallet_ids", b"unlock_wallet_ids", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -812,6 +818,7 @@ class EstimateCostRequest(_message.Message):
     TRANSFER_FEE_FIELD_NUMBER: _builtins.int
     CONSOLIDATION_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
+    LOOKUP_TABLE_ADDRESSES_FIELD_NUMBER: _builtins.int
     source_wallet_id: _builtins.str
     """The source wallet's UUID."""
     total_lamports: _builtins.int
@@ -838,6 +845,10 @@ class EstimateCostRequest(_message.Message):
     def closing(self) -> Global___CloseEmptyAccountsRequest:
         """Asks what a closing would cost instead; its request_id may be empty."""
 
+    @_builtins.property
+    def lookup_table_addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Address lookup tables to use; see CreateDistributionRequest."""
+
     def __init__(
         self,
         *,
@@ -850,10 +861,11 @@ class EstimateCostRequest(_message.Message):
         transfer_fee: Global___TransferFee.ValueType = ...,
         consolidation: Global___CreateConsolidationRequest | None = ...,
         closing: Global___CloseEmptyAccountsRequest | None = ...,
+        lookup_table_addresses: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "consolidation", b"consolidation", "recipients", b"recipients", "split", b"split"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "consolidation", b"consolidation", "mint", b"mint", "recipients", b"recipients", "source_wallet_id", b"source_wallet_id", "split", b"split", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transfer_fee", b"transfer_fee"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "consolidation", b"consolidation", "lookup_table_addresses", b"lookup_table_addresses", "mint", b"mint", "recipients", b"recipients", "source_wallet_id", b"source_wallet_id", "split", b"split", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transfer_fee", b"transfer_fee"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -899,6 +911,7 @@ class CreateDistributionRequest(_message.Message):
     TOTAL_AMOUNT_FIELD_NUMBER: _builtins.int
     TRANSFER_FEE_FIELD_NUMBER: _builtins.int
     MEMO_FIELD_NUMBER: _builtins.int
+    LOOKUP_TABLE_ADDRESSES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request; the same id with the same body returns the first result."""
     source_wallet_id: _builtins.str
@@ -925,6 +938,12 @@ class CreateDistributionRequest(_message.Message):
     def split(self) -> Global___Split:
         """How it is split."""
 
+    @_builtins.property
+    def lookup_table_addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Address lookup tables to use, at most 128, each once; where several hold an address, the first is
+        preferred. Naming any makes the transactions v0. The signer's policy must pin their content.
+        """
+
     def __init__(
         self,
         *,
@@ -938,10 +957,11 @@ class CreateDistributionRequest(_message.Message):
         total_amount: _builtins.int = ...,
         transfer_fee: Global___TransferFee.ValueType = ...,
         memo: _builtins.str = ...,
+        lookup_table_addresses: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["recipients", b"recipients", "split", b"split"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["memo", b"memo", "mint", b"mint", "recipients", b"recipients", "request_id", b"request_id", "source_wallet_id", b"source_wallet_id", "split", b"split", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transfer_fee", b"transfer_fee", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lookup_table_addresses", b"lookup_table_addresses", "memo", b"memo", "mint", b"mint", "recipients", b"recipients", "request_id", b"request_id", "source_wallet_id", b"source_wallet_id", "split", b"split", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transfer_fee", b"transfer_fee", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1007,6 +1027,7 @@ class CreateConsolidationRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     FEE_PAYMENT_FIELD_NUMBER: _builtins.int
     MINT_FIELD_NUMBER: _builtins.int
+    LOOKUP_TABLE_ADDRESSES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request."""
     destination_wallet_id: _builtins.str
@@ -1027,6 +1048,10 @@ class CreateConsolidationRequest(_message.Message):
     def source_wallet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The sources' UUIDs, 1 to 10,000, each once."""
 
+    @_builtins.property
+    def lookup_table_addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Address lookup tables to use; see CreateDistributionRequest."""
+
     def __init__(
         self,
         *,
@@ -1037,10 +1062,11 @@ class CreateConsolidationRequest(_message.Message):
         validate_only: _builtins.bool = ...,
         fee_payment: Global___CreateConsolidationRequest.FeePayment.ValueType = ...,
         mint: _builtins.str = ...,
+        lookup_table_addresses: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination_wallet_id", b"destination_wallet_id", "fee_payer_wallet_id", b"fee_payer_wallet_id", "fee_payment", b"fee_payment", "mint", b"mint", "request_id", b"request_id", "source_wallet_ids", b"source_wallet_ids", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination_wallet_id", b"destination_wallet_id", "fee_payer_wallet_id", b"fee_payer_wallet_id", "fee_payment", b"fee_payment", "lookup_table_addresses", b"lookup_table_addresses", "mint", b"mint", "request_id", b"request_id", "source_wallet_ids", b"source_wallet_ids", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1108,6 +1134,7 @@ class CloseEmptyAccountsRequest(_message.Message):
     DESTINATION_WALLET_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    LOOKUP_TABLE_ADDRESSES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request."""
     destination_wallet_id: _builtins.str
@@ -1120,6 +1147,10 @@ class CloseEmptyAccountsRequest(_message.Message):
     def wallet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The wallets' UUIDs, 1 to 10,000, each once."""
 
+    @_builtins.property
+    def lookup_table_addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Address lookup tables to use; see CreateDistributionRequest."""
+
     def __init__(
         self,
         *,
@@ -1128,10 +1159,11 @@ class CloseEmptyAccountsRequest(_message.Message):
         destination_wallet_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         mode: Global___CloseEmptyAccountsRequest.Mode.ValueType = ...,
+        lookup_table_addresses: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination_wallet_id", b"destination_wallet_id", "mode", b"mode", "request_id", b"request_id", "validate_only", b"validate_only", "wallet_ids", b"wallet_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination_wallet_id", b"destination_wallet_id", "lookup_table_addresses", b"lookup_table_addresses", "mode", b"mode", "request_id", b"request_id", "validate_only", b"validate_only", "wallet_ids", b"wallet_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
