@@ -49,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _announce(bound: Bound) -> None:
-    _say({"ready": True, "tcp": bound.tcp, "unix": bound.unix, "pid": os.getpid()})
+    metrics = {"metrics": bound.metrics} if bound.metrics else {}
+    _say({"ready": True, "tcp": bound.tcp, "unix": bound.unix, "pid": os.getpid()} | metrics)
 
 
 def _say(line: dict[str, object]) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -24,16 +24,19 @@ from gateway.adapters.postgres.audit import PostgresAuditMirror
 from gateway.adapters.postgres.usage import PostgresUsage
 from gateway.adapters.signer import SignerClient
 from gateway.adapters.solana_rpc import (
+    SILENT,
     Agreement,
     Endpoint,
     EndpointLimits,
     EndpointPool,
+    Observer,
     Rates,
     SolanaRpc,
 )
 from gateway.adapters.solana_tx import SoldersTransactions
 from gateway.api.audit import AuditService
 from gateway.api.balances import BalanceService
+from gateway.api.counting import CountingInterceptor
 from gateway.api.distributions import DistributionService
 from gateway.api.interceptor import StatusInterceptor
 from gateway.api.masters import MasterWalletService
@@ -42,6 +45,8 @@ from gateway.api.wallets import WalletService
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.listening import Bound, bind, claim
+from gateway.metrics import Metrics, Page
+from gateway.metrics_server import serve_metrics
 from gateway.readiness import CHAIN, DATABASE, NEEDS, RPC_HEALTH, SIGNER, Probe, Readiness
 from gateway.workflows.audit import AuditFollower
 from gateway.workflows.balances import BalanceWorkflows
@@ -110,8 +115,11 @@ class Workers:
 
 
 @asynccontextmanager
-async def open_adapters(config: Config) -> AsyncIterator[Adapters]:
-    """Builds the adapters; none of them connects before it is used. Closes them at the end."""
+async def open_adapters(config: Config, observer: Observer = SILENT) -> AsyncIterator[Adapters]:
+    """Builds the adapters; none of them connects before it is used. Closes them at the end.
+
+    `observer` is told of calls to RPC endpoints.
+    """
     clock = SystemClock()
     limits = EndpointLimits(
         timeout_s=config.solana.request_timeout_ms / 1000,
@@ -130,7 +138,7 @@ async def open_adapters(config: Config) -> AsyncIterator[Adapters]:
         rates = Rates(solana.requests_per_second_max, solana.method_requests_per_second_max)
         endpoints = [Endpoint(url, limits) for url in solana.rpc_urls]
         chain = SolanaRpc(
-            EndpointPool(endpoints, clock, rates=rates),
+            EndpointPool(endpoints, clock, rates=rates, observer=observer),
             agreement=Agreement(
                 expiry_providers_min=solana.expiry_providers_min or min(2, len(endpoints)),
                 finality_providers_min=solana.finality_providers_min,
@@ -202,10 +210,11 @@ async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
     async with AsyncExitStack() as stack:
         if config.listen.unix is not None:
             stack.callback(os.close, claim(config.listen.unix))
-        adapters = await stack.enter_async_context(open_adapters(config))
+        metrics = Metrics()
+        adapters = await stack.enter_async_context(open_adapters(config, metrics))
         interceptor = StatusInterceptor(adapters.clock)
         server = grpc.aio.server(
-            interceptors=[interceptor],
+            interceptors=[CountingInterceptor(adapters.clock, metrics.served), interceptor],
             options=(
                 *_OPTIONS,
                 ("grpc.max_receive_message_length", config.limits.request_bytes_max),
@@ -225,6 +234,10 @@ async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
         readiness = Readiness(health, adapters.clock, probes(config, adapters))
         await readiness.start()
         bound = bind(server, config.listen)
+        if config.metrics is not None:
+            page = Page(metrics, adapters.database, adapters.clock, adapters.chain, readiness)
+            address = await stack.enter_async_context(serve_metrics(config.metrics, page.text))
+            bound = replace(bound, metrics=address)
         await server.start()
         await readiness.check()
         announce(bound)

@@ -37,6 +37,9 @@
     [sealing]
     seal_plaintext_secrets = false          # true: passwords may come in clear and are sealed here
 
+    [metrics]                               # absent: none; see gateway/metrics.py
+    listen = "127.0.0.1:9464"               # on a loopback address, or "unix:/run/.../metrics.sock"
+
     [limits]
     request_bytes_max = 4194304
     requests_concurrent_max = 20000
@@ -46,14 +49,13 @@
 The environment is read in this module, and nowhere else in the gateway.
 """
 
-import ipaddress
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gateway.config_table import ConfigError, Table, read_url
+from gateway.config_table import ConfigError, Table, read_url, require_loopback, split_address
 from gateway.domain.packing import TransactionVersion
 
 DATABASE_URL_VARIABLE: Final = "DATABASE_URL"
@@ -66,6 +68,7 @@ __all__ = [
     "Distribution",
     "Limits",
     "Listen",
+    "MetricsListen",
     "Postgres",
     "Solana",
     "TlsFiles",
@@ -131,6 +134,15 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsListen:
+    """Where the metrics are: a Unix socket, or a loopback address and port."""
+
+    unix: Path | None = None
+    host: str = ""
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds on what the gateway does at once."""
 
@@ -151,6 +163,7 @@ class Config:
     seal_plaintext_secrets: bool = False
     limits: Limits = field(default_factory=Limits)
     distribution: Distribution = field(default_factory=Distribution)
+    metrics: MetricsListen | None = None
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Config:
@@ -177,13 +190,23 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
         seal_plaintext_secrets=sealing.boolean("seal_plaintext_secrets"),
         limits=Limits(**limits.numbers()),
         distribution=_distribution(tables["distribution"]),
+        metrics=_metrics(tables["metrics"]) if "metrics" in raw else None,
     )
     for table in tables.values():
         table.refuse_others()
     return config
 
 
-_SECTIONS: Final = ("signer", "listen", "postgres", "solana", "distribution", "sealing", "limits")
+_SECTIONS: Final = (
+    "signer",
+    "listen",
+    "postgres",
+    "solana",
+    "distribution",
+    "sealing",
+    "metrics",
+    "limits",
+)
 _POSTGRES_SCHEMES: Final = ("postgresql://", "postgres://")
 _RPC_SCHEMES: Final = ("http://", "https://")
 
@@ -223,6 +246,20 @@ def _distribution(table: Table) -> Distribution:
     return found
 
 
+def _metrics(table: Table) -> MetricsListen:
+    text = table.string("listen")
+    if not text:
+        raise ConfigError("metrics.listen: missing")
+    if text.startswith("unix:"):
+        path = Path(text.removeprefix("unix:"))
+        if not path.is_absolute():
+            raise ConfigError("metrics.listen: must be an absolute path after unix:")
+        return MetricsListen(unix=path)
+    host, port = split_address(text, "metrics.listen")
+    require_loopback(host, "metrics.listen")
+    return MetricsListen(host=host.strip("[]"), port=port)
+
+
 def _listen(table: Table) -> Listen:
     unix, tcp = table.string("unix"), table.string("tcp")
     tls = {key: table.string(f"tls_{key}") for key in ("cert", "key", "client_ca")}
@@ -230,7 +267,9 @@ def _listen(table: Table) -> Listen:
     if not unix and not tcp:
         raise ConfigError("listen: unix or tcp must be given")
     if tcp:
-        _check_tcp(tcp, plain_text=insecure and not any(tls.values()))
+        host, _ = split_address(tcp, "listen.tcp")
+        if insecure and not any(tls.values()):
+            require_loopback(host, "listen.tcp")
     if any(tls.values()) and not all(tls.values()):
         missing = next(key for key, value in tls.items() if not value)
         raise ConfigError(f"listen.tls_{missing}: missing (TLS here is always mutual)")
@@ -244,19 +283,3 @@ def _listen(table: Table) -> Listen:
         tcp=tcp,
         tls=TlsFiles(**files) if tcp and all(tls.values()) else None,
     )
-
-
-def _check_tcp(tcp: str, *, plain_text: bool) -> None:
-    host, colon, port = tcp.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535 or not host:
-        raise ConfigError('listen.tcp: must be "host:port"')
-    if not plain_text:
-        return
-    try:
-        loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:  # a name: what it resolves to may change under us
-        loopback = False
-    if not loopback:
-        raise ConfigError(
-            "listen.tcp: plain text only on a loopback address such as 127.0.0.1 or [::1]"
-        )

@@ -1,5 +1,6 @@
 """TOML, read strictly: each key is asked for by its type, and what nobody asked for is fatal."""
 
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -118,3 +119,23 @@ def read_url(
     if not url.startswith(schemes):
         raise ConfigError(f"{table.full_name(key)}: must begin with {' or '.join(schemes)}")
     return url
+
+
+def split_address(text: str, key: str) -> tuple[str, int]:
+    """Splits "host:port"; raises ConfigError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535 or not host:
+        raise ConfigError(f'{key}: must be "host:port"')
+    return host, int(port)
+
+
+def require_loopback(host: str, key: str) -> None:
+    """Raises ConfigError for any other address, and for names: what they mean may change."""
+    try:
+        loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ConfigError(
+            f"{key}: plain text only on a loopback address such as 127.0.0.1 or [::1]"
+        )

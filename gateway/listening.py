@@ -19,6 +19,7 @@ class Bound:
 
     tcp: str
     unix: str
+    metrics: str = ""
 
 
 def bind(server: grpc.aio.Server, listen: Listen) -> Bound:

@@ -54,6 +54,11 @@ class Readiness:
         self._probes = probes
         self._failing: dict[str, str] = dict.fromkeys(probes, "not asked yet")
 
+    @property
+    def failing(self) -> Mapping[str, str]:
+        """What did not answer when it was asked last, and why."""
+        return self._failing
+
     async def start(self) -> None:
         """Says NOT_SERVING of everything: the health service's own beginning is SERVING."""
         for service in NEEDS:

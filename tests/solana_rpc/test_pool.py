@@ -195,3 +195,18 @@ async def test_a_deadline_bounds_a_read() -> None:
         await SolanaRpc(pool).get_slot()
     # The caller's haste is not held against the node.
     assert "closed" == pool.snapshot()[0].state
+
+
+def test_names_say_where_and_never_what() -> None:
+    """Host and port, numbered where they are the same: path, query and user may be keys."""
+    urls = [
+        "https://u:pw@a.example/key-1?k=2",
+        "https://a.example/key-2",
+        "http://127.0.0.1:8899",
+        "http://127.0.0.1:8898/key",
+        "http://[::1]:8899/key",
+        "http://a.example:99999/key",
+    ]
+    pool = EndpointPool([Endpoint(url) for url in urls], ManualClock())
+    assert ["a.example", "a.example#2", "127.0.0.1:8899", "127.0.0.1:8898", "::1:8899",
+            "a.example#3"] == list(pool.describe())  # fmt: skip

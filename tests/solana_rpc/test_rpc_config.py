@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import ConfigError, Solana, load
+from gateway.config import ConfigError, MetricsListen, Solana, load
 
 HEAD = """
 [signer]
@@ -51,6 +51,7 @@ def test_the_environment_replaces_every_endpoint(tmp_path: Path) -> None:
         ('rpc_urls_more = ["ws://b"]\n', "solana.rpc_urls_more[0]: must begin"),
         ('rpc_urls_more = ["https://a/?key=hunter2"]\n', "names an endpoint twice"),
         ("expiry_providers_min = 2\n", "expiry_providers_min: more than there are endpoints"),
+        ("finality_providers_min = 2\n", "finality_providers_min: more than there are endpoints"),
         (MORE + "expiry_providers_min = 0\n", "expiry_providers_min: must be from 1 to 8"),
         ("method_requests_per_second_max = { getSlot = 0 }\n", "getSlot: must be from 1"),
         ("method_requests_per_second_max = { getSlot = 1.5 }\n", "getSlot: must be from 1"),
@@ -62,3 +63,34 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
         solana(tmp_path, text)
     assert message in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[metrics]\n", "metrics.listen: missing"),
+        ('[metrics]\nlisten = "9464"\n', 'metrics.listen: must be "host:port"'),
+        ('[metrics]\nlisten = "0.0.0.0:9464"\n', "metrics.listen: plain text only on a loopback"),
+        ('[metrics]\nlisten = "localhost:9464"\n', "metrics.listen: plain text only"),
+        ('[metrics]\nlisten = "unix:m.sock"\n', "metrics.listen: must be an absolute path"),
+        ('[metrics]\nlisten = "127.0.0.1:1"\nport = 1\n', "metrics.port: unknown key"),
+    ],
+)
+def test_mistakes_in_metrics(tmp_path: Path, text: str, message: str) -> None:
+    """Metrics are for this machine alone."""
+    with pytest.raises(ConfigError) as caught:
+        solana(tmp_path, text)
+    assert message in str(caught.value)
+
+
+def test_where_metrics_are(tmp_path: Path) -> None:
+    """Nowhere unless asked for; on a loopback address, IPv6 too, or a Unix socket."""
+    path = tmp_path / "gateway.toml"
+    for text, expected in (
+        ("", None),
+        ('[metrics]\nlisten = "127.0.0.1:9464"\n', MetricsListen(host="127.0.0.1", port=9464)),
+        ('[metrics]\nlisten = "[::1]:0"\n', MetricsListen(host="::1")),
+        ('[metrics]\nlisten = "unix:/run/m.sock"\n', MetricsListen(unix=Path("/run/m.sock"))),
+    ):
+        path.write_text(HEAD + text)
+        assert expected == load(path, {}).metrics

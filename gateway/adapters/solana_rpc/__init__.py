@@ -10,15 +10,18 @@ from gateway.adapters.solana_rpc.circuit import EndpointSnapshot
 from gateway.adapters.solana_rpc.client import SolanaRpc
 from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
 from gateway.adapters.solana_rpc.finality import Agreement
+from gateway.adapters.solana_rpc.observing import SILENT, Observer
 from gateway.adapters.solana_rpc.pool import EndpointPool, ReadRetries, RpcPool, SingleEndpoint
 from gateway.adapters.solana_rpc.transport import Endpoint, EndpointLimits
 
 __all__ = [
+    "SILENT",
     "Agreement",
     "Endpoint",
     "EndpointLimits",
     "EndpointPool",
     "EndpointSnapshot",
+    "Observer",
     "Rates",
     "ReadRetries",
     "RpcError",

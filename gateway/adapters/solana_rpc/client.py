@@ -46,14 +46,6 @@ class SolanaRpc(WalletReads):
         self._agreement = agreement or Agreement()
         self._witnesses: list[Witness] = []
 
-    async def close(self) -> None:
-        """Closes the pool."""
-        await self._pool.close()
-
-    def describe(self) -> Mapping[str, str]:
-        """Returns what an operator may see of the endpoints."""
-        return self._pool.describe()
-
     async def get_balances(
         self, addresses: Sequence[str], commitment: Commitment = "confirmed"
     ) -> list[BalanceReading]:

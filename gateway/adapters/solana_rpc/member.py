@@ -7,6 +7,7 @@ from typing import TypeVar
 from gateway.adapters.solana_rpc.budgets import Budgets, Rates
 from gateway.adapters.solana_rpc.circuit import Circuit
 from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
+from gateway.adapters.solana_rpc.observing import Observer
 from gateway.adapters.solana_rpc.transport import Endpoint
 from gateway.adapters.solana_rpc.wire import (
     NodeFault,
@@ -23,9 +24,17 @@ Check = Callable[[T], object]
 class Member:
     """Makes single calls to an endpoint and remembers how they went."""
 
-    def __init__(self, endpoint: Endpoint, clock: Clock, rates: Rates, ids: Iterator[int]) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        clock: Clock,
+        rates: Rates,
+        ids: Iterator[int],
+        observer: Observer,
+    ) -> None:
         self.name = endpoint.name
         self.circuit = Circuit(endpoint.name)
+        self._observer = observer
         self.budgets = Budgets(rates)
         self.genesis_hash = ""
         self._endpoint = endpoint
@@ -47,12 +56,36 @@ class Member:
         """Calls once, within the budget and so many seconds; raises RpcError."""
         wait_s = self.budgets.wait_s(method, self._clock.monotonic_s())
         if wait_s >= seconds_max:
+            self._observer.budget_waited(self.name, method, 0)
             raise RpcError(self.name, "rate_limited", f"the budget of {method} is used up")
         self.budgets.take(method, self._clock.monotonic_s())
         if wait_s:
+            self._observer.budget_waited(self.name, method, wait_s)
             await self._clock.sleep(wait_s)
+        started_s = self._clock.monotonic_s()
+        outcome = "cancelled"
         try:
-            async with asyncio.timeout(seconds_max - wait_s):
+            answer = await self._judged(method, params, result_type, check, seconds_max - wait_s)
+            outcome = "ok"
+            return answer
+        except RpcError as error:
+            outcome = error.kind
+            raise
+        finally:
+            took_s = self._clock.monotonic_s() - started_s
+            self._observer.call_ended(self.name, method, outcome, took_s)
+
+    async def _judged(
+        self,
+        method: str,
+        params: Sequence[object],
+        result_type: type[T],
+        check: Check[T] | None,
+        seconds_max: float,
+    ) -> T:
+        """Calls, and tells the circuit how it went; raises RpcError."""
+        try:
+            async with asyncio.timeout(seconds_max):
                 answer = await self._exchange(method, params, result_type, check)
         except TimeoutError:
             # The caller's patience, not the node's fault: the endpoint has a limit of its own.

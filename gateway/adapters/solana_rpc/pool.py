@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -10,6 +11,7 @@ from gateway.adapters.solana_rpc.budgets import Rates
 from gateway.adapters.solana_rpc.circuit import EndpointSnapshot
 from gateway.adapters.solana_rpc.errors import RpcError
 from gateway.adapters.solana_rpc.member import Check, Member
+from gateway.adapters.solana_rpc.observing import SILENT, Observer
 from gateway.adapters.solana_rpc.transport import Endpoint
 from gateway.domain import deadline
 from gateway.domain.ports import Clock
@@ -85,6 +87,15 @@ class _Cluster:
             raise RpcError(member.name, "malformed", "serves another cluster than the others")
 
 
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How reads are repeated, and who is told of it."""
+
+    retries: ReadRetries
+    jitter: Callable[[], float]
+    observer: Observer
+
+
 class _Pool:
     """RpcPool over endpoints in order of preference."""
 
@@ -93,14 +104,13 @@ class _Pool:
         members: Sequence[Member],
         cluster: _Cluster | None,
         clock: Clock,
-        retries: ReadRetries,
-        jitter: Callable[[], float],
+        pace: "_Pace",
     ) -> None:
         self._members = members
         self._cluster = cluster
         self._clock = clock
-        self._retries = retries
-        self._jitter = jitter
+        self._pace = pace
+        self._retries = pace.retries
 
     async def read(
         self,
@@ -119,10 +129,11 @@ class _Pool:
                 if attempt >= self._retries.attempts_max or not error.is_passing:
                     raise
                 now_s = self._clock.monotonic_s()
-                delay_s = max(self._jitter() * delay_s_max, self._rests_s(now_s))
+                delay_s = max(self._pace.jitter() * delay_s_max, self._rests_s(now_s))
                 if now_s + delay_s >= ends_at_s:
                     raise
             await self._clock.sleep(delay_s)
+            self._pace.observer.retried(method)
             delay_s_max = min(2 * delay_s_max, self._retries.delay_s_max)
         raise AssertionError("unreachable")  # pragma: no cover
 
@@ -193,10 +204,7 @@ class _Pool:
 
     def providers(self) -> Sequence[RpcPool]:
         """Returns each endpoint as a pool of its own, with the same budgets and circuit."""
-        return [
-            _Pool([member], self._cluster, self._clock, self._retries, self._jitter)
-            for member in self._members
-        ]
+        return [_Pool([member], self._cluster, self._clock, self._pace) for member in self._members]
 
     def describe(self) -> Mapping[str, str]:
         """Returns each endpoint's host and whether it is asked before the others or after."""
@@ -229,12 +237,23 @@ class EndpointPool(_Pool):
         retries: ReadRetries | None = None,
         rates: Rates | None = None,
         jitter: Callable[[], float] = random.random,
+        observer: Observer = SILENT,
     ) -> None:
         """`jitter` returns a number in [0, 1). Each endpoint has the rates for itself."""
         ids = itertools.count(1)
-        members = [Member(item, clock, rates or Rates(), ids) for item in endpoints]
+        _name_apart(endpoints)
+        members = [Member(item, clock, rates or Rates(), ids, observer) for item in endpoints]
         cluster = _Cluster() if len(members) > 1 else None
-        super().__init__(members, cluster, clock, retries or ReadRetries(), jitter)
+        super().__init__(members, cluster, clock, _Pace(retries or ReadRetries(), jitter, observer))
+
+
+def _name_apart(endpoints: Sequence[Endpoint]) -> None:
+    """Numbers those of one host and port: what tells them apart otherwise is often a key."""
+    times: Counter[str] = Counter()
+    for endpoint in endpoints:
+        times[endpoint.name] += 1
+        if times[endpoint.name] > 1:
+            endpoint.name += f"#{times[endpoint.name]}"
 
 
 class SingleEndpoint(EndpointPool):

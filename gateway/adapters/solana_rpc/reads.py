@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, cast
 
 from gateway.adapters.solana_rpc import wire, wire_reads
+from gateway.adapters.solana_rpc.circuit import EndpointSnapshot
 from gateway.adapters.solana_rpc.errors import shorten
 from gateway.adapters.solana_rpc.pool import RpcPool
 from gateway.domain.chain import Account, Commitment, TokenAccountsReading
@@ -28,6 +29,18 @@ class WalletReads:
 
     def __init__(self, pool: RpcPool) -> None:
         self._pool = pool
+
+    async def close(self) -> None:
+        """Closes the pool."""
+        await self._pool.close()
+
+    def snapshot(self) -> Sequence[EndpointSnapshot]:
+        """Returns how each endpoint has done."""
+        return self._pool.snapshot()
+
+    def describe(self) -> Mapping[str, str]:
+        """Returns what an operator may see of the endpoints."""
+        return self._pool.describe()
 
     async def get_token_accounts(
         self,

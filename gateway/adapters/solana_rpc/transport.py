@@ -17,6 +17,16 @@ _HEADERS: Final = {
 }
 
 
+def _name(url: str) -> str:
+    """Returns host and port, if it names one: path, query and user are often keys."""
+    parts = urlsplit(url)
+    host = parts.hostname or "node"
+    try:
+        return f"{host}:{parts.port}" if parts.port else host
+    except ValueError:
+        return host
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointLimits:
     """Bounds of one endpoint. 100 accounts without data are 20 kB; blocks are not read here."""
@@ -40,7 +50,7 @@ class Endpoint:
         """`transport` is for tests. Proxies and .netrc of the environment are not looked at."""
         self._limits = limits or EndpointLimits()
         self._url = url
-        self.name = urlsplit(url).hostname or "node"
+        self.name = _name(url)
         self._slots = asyncio.Semaphore(self._limits.concurrency_max)
         self._client = httpx.AsyncClient(
             headers=_HEADERS,
