@@ -6,7 +6,6 @@ to a table, so that an entry stays what it was when the plan was made.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -80,17 +79,17 @@ class LookupTables:
         out. Each account is looked up in the first of the returned tables that holds it.
         """
         remaining = {account for account in accounts if account in self._positions}
-        counts: Counter[int] = Counter()
+        counts = [0] * len(self.tables)
         for account in remaining:
-            counts.update(self._positions[account])
+            for position in self._positions[account]:
+                counts[position] += 1
         found: list[tuple[LookupTable, int]] = []
-        while counts:
-            best = max(counts, key=lambda position: (counts[position], -position))
-            if counts[best] < _USES_MIN:
-                break
+        while (most := max(counts, default=0)) >= _USES_MIN:
+            best = counts.index(most)
             served = [account for account in remaining if best in self._positions[account]]
             for account in served:
-                counts.subtract(self._positions[account])
+                for position in self._positions[account]:
+                    counts[position] -= 1
             remaining.difference_update(served)
             found.append((self.tables[best], len(served)))
         return found

@@ -41,6 +41,8 @@ class DistributionReceipts:
         grouped: dict[str, list[Row]] = defaultdict(list)
         for row in await self._connection.fetch(_WITHOUT, distribution_id, limit):
             grouped[row["signature"]].append(row)
+        if not grouped:
+            return []
         tables = await load_tables(self._connection, distribution_id)
         return [
             LandedAttempt(

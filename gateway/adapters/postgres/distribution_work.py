@@ -77,6 +77,8 @@ class DistributionWork(DistributionReceipts):
         ):
             payers[row["batch"]] = row["fee_payer_address"]
             moves[row["batch"]].append(move_from_row(row, row["payer"]))
+        if not moves:
+            return []
         tables = await load_tables(self._connection, distribution_id)
         return [
             ClaimedBatch(position, payers[position], moves[position], tables)
