@@ -294,3 +294,7 @@ class _Distributions:
             context.abort(grpc.StatusCode.UNAVAILABLE, "the gateway restarts")
         self._state = distribution_pb.Distribution.STATE_COMPLETED
         yield distribution_pb.WatchDistributionResponse(state=self._state)
+
+    def resolve_unknown(self, request: Any, context: Any) -> Any:
+        self._gateway.called(f"ResolveUnknown {request.verdict} {request.operator}", context)
+        return distribution_pb.ResolveUnknownResponse()

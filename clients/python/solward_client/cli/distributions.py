@@ -9,6 +9,7 @@ from solward_client import distributions as plans
 from solward_client.cli import resolutions
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context
+from solward_client.cli.following import follow
 from solward_client.cli.inputs import UsageError, lamports, read_lines
 from solward_client.cli.signing import add_session_option
 from solward_client.client import Solward
@@ -202,23 +203,12 @@ def _execute(context: Context) -> int:
         # The session has to live as long as the payout: one opened here ends after the watch.
         with context.session(solward, signers) as session:
             solward.distributions.execute(planned.id, options.etag, session)
-            return _follow(context, solward)
+            return follow(context, solward, until_paused=True)
 
 
 def _watch(context: Context) -> int:
     with context.client() as solward:
-        return _follow(context, solward)
-
-
-def _follow(context: Context, solward: Solward) -> int:
-    distribution_id = context.options.distribution
-    total = solward.distributions.get(distribution_id).transfer_count
-    with context.output.progress("Paying") as progress:
-        for report in solward.distributions.watch(distribution_id):
-            progress(report.transfer_counts.finalized_count, total)
-    final = solward.distributions.get(distribution_id)
-    context.output.record(final)
-    return 0 if final.state == pb.Distribution.STATE_COMPLETED else 1
+        return follow(context, solward)
 
 
 def _get(context: Context) -> int:

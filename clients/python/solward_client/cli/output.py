@@ -5,9 +5,9 @@ Results go to stdout; progress, prompts and errors to stderr.
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from google.protobuf.message import Message
 from rich.console import Console
@@ -17,6 +17,16 @@ from rich.table import Table
 from solward_client.cli.plain import plain
 
 LAMPORTS_PER_SOL = 1_000_000_000
+
+
+class Show(Protocol):
+    """Updates a progress bar: so many of so many, a note, and how long the rest should take."""
+
+    def __call__(
+        self, done: int, total: int, note: str = "", left_s: float | None = None, /
+    ) -> None:
+        """Show it."""
+        ...
 
 
 class Output:
@@ -92,10 +102,10 @@ class Output:
             self._stderr.write(f"solward: {' '.join(text.split())}\n")
 
     @contextmanager
-    def progress(self, title: str) -> Iterator[Callable[[int, int], None]]:
-        """Show a bar on a terminal while the block runs; call the value with (done, total)."""
+    def progress(self, title: str) -> Iterator[Show]:
+        """Show a bar on a terminal while the block runs, elsewhere only its notes."""
         if self.as_json or not self._stderr.isatty():
-            yield lambda _done, _total: None
+            yield self._only_notes()
             return
         console = Console(file=self._stderr)
         columns = (
@@ -103,13 +113,39 @@ class Output:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=console) as bars:
-            task = bars.add_task(title, total=None)
-            yield lambda done, total: bars.update(task, completed=done, total=total)
+            task = bars.add_task(title, total=None, note="")
+
+            def show(done: int, total: int, note: str = "", left_s: float | None = None) -> None:
+                left = "" if not left_s else f"about {duration(left_s)} left"
+                text = "; ".join(filter(None, (left, note)))
+                bars.update(task, completed=done, total=total, note=text)
+
+            yield show
+
+    def _only_notes(self) -> Show:
+        shown = ""
+
+        def show(_done: int, _total: int, note: str = "", left_s: float | None = None) -> None:
+            del left_s
+            nonlocal shown
+            if note and note != shown:
+                self.note(note)
+            shown = note
+
+        return show
 
     def _json(self, value: Any) -> None:
         self.line(json.dumps(value, indent=2 if self._stdout.isatty() else None))
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in whole seconds, such as "1:02:03" or "0:07"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def sol(lamports: int) -> str:
