@@ -133,6 +133,6 @@ class Distributions(Protocol):
         """Stores that the signer asked to wait, and how many batches it lets through that way."""
         ...
 
-    async def note_waiting(self, note: str, idle_s: float) -> int:
+    async def note_waiting(self, note: str, idle_s: float, at_work: Sequence[UUID] = ()) -> int:
         """Notes at every distribution that executes, with nobody at work, what it waits for."""
         ...

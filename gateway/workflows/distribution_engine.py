@@ -66,13 +66,16 @@ class DistributionEngine:
     async def sweep(self) -> None:
         """Takes up what is signed and followed by nobody: at once, and then for ever.
 
-        What nobody signs for, because its gateway died with the session, is noted as waiting.
+        What nobody signs for, because its gateway died with the session, is noted as waiting. This
+        gateway's own runs are known to be at work, even if their leases expired while the database
+        was away.
         """
         while True:
             try:
                 async with self._store.transaction() as unit:
                     found = await unit.distributions.unsettled()
-                    await unit.distributions.note_waiting(NO_SESSION, self._config.sweep_s)
+                    at_work = [key for key, run in self._runs.items() if run.token]
+                    await unit.distributions.note_waiting(NO_SESSION, self._config.sweep_s, at_work)
             except GatewayError as error:
                 log.warning("sweep failed", extra={"facts": {"error": error.message}})
                 found = []

@@ -147,3 +147,31 @@ async def test_a_working_gateways_note_stays(desk: Desk) -> None:
         await unit.distributions.claim(planned.id, uuid4(), 30, 1)
     await age(desk, 600)
     assert await swept(desk) == "the RPC node is away"
+
+
+async def test_a_run_of_ones_own_is_at_work(desk: Desk) -> None:
+    """The database was away for longer than leases live: whoever still has the session works."""
+    planned = await desk.planned(40, TOTAL)
+    desk.node.faults.drop("getLatestBlockhash", times=8)
+    notes: list[str] = []
+
+    async def look() -> None:
+        if notes:
+            return
+        notes.append("")
+        async with desk.database.transaction() as unit:
+            await unit.connection.execute(
+                "UPDATE distribution_batches SET lease_expires_at = now() - interval '1 s' "
+                "WHERE lease_owner IS NOT NULL"
+            )
+        await age(desk, 600)
+        sweeping = asyncio.create_task(desk.engine.sweep())
+        await asyncio.sleep(0.1)
+        sweeping.cancel()
+        notes.append((await desk.workflows.get(planned.id)).last_error)
+
+    after_each_poll(desk, look)
+    await desk.workflows.execute(planned.id, planned.etag, TOKEN)
+    await desk.engine.wait()
+    assert not notes[1].startswith(NO_SESSION)
+    assert (await desk.workflows.get(planned.id)).state is DistributionState.COMPLETED

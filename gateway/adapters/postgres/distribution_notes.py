@@ -1,5 +1,6 @@
 """Notes at distributions for whoever watches: errors, what they wait for, the signer's pace."""
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -9,6 +10,7 @@ _NOTE_WAITING: Final = """
 UPDATE distributions d SET updated_at = now(),
     last_error = $1 || CASE d.last_error WHEN '' THEN '' ELSE '; before that: ' || d.last_error END
 WHERE d.state = 'executing' AND NOT starts_with(d.last_error, $1)
+  AND d.id <> ALL($3::uuid[])
   AND d.updated_at < clock_timestamp() - make_interval(secs => $2)
   AND EXISTS (SELECT FROM distribution_batches b
               WHERE b.distribution_id = d.id AND b.state = 'planned')
@@ -42,13 +44,14 @@ class DistributionNotes:
             error,
         )
 
-    async def note_waiting(self, note: str, idle_s: float) -> int:
+    async def note_waiting(self, note: str, idle_s: float, at_work: Sequence[UUID] = ()) -> int:
         """Notes at every distribution that executes, with nobody at work, what it waits for.
 
+        `at_work` are those that the caller works on itself, whatever has become of its leases.
         A gateway at work holds leases, so its note is not touched; what one that is gone noted last
         is kept behind. Returns how many there are that changed `idle_s` ago or earlier.
         """
-        return await self._connection.execute(_NOTE_WAITING, note, idle_s)
+        return await self._connection.execute(_NOTE_WAITING, note, idle_s, at_work)
 
     async def note_pace(self, distribution_id: UUID, wait_s: float) -> None:
         """Stores that the signer asked to wait, and how many batches it lets through that way.
