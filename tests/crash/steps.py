@@ -55,14 +55,16 @@ def _release(locks: list[TableLock]) -> None:
         lock.release()
 
 
-def _until(reached: Callable[[], bool]) -> None:
+def until(reached: Callable[[], bool]) -> None:
+    """Returns once it is reached; raises AssertionError if it is not."""
     deadline = time.monotonic() + _TIMEOUT_S
     while not reached():
         assert time.monotonic() < deadline, "the step was not reached"
         time.sleep(0.01)
 
 
-def _somebody_waits_for(desk: Desk, table: str) -> bool:
+def somebody_waits_for(desk: Desk, table: str) -> bool:
+    """True if somebody waits for a lock on a table."""
     query = "SELECT FROM pg_locks WHERE NOT granted AND relation = $1::text::regclass LIMIT 1"
     return bool(desk.fetch(query, table))
 
@@ -70,7 +72,7 @@ def _somebody_waits_for(desk: Desk, table: str) -> bool:
 def _call(method: str, *, after: bool = False) -> Step:
     def step(desk: Desk, _: pb.Distribution) -> tuple[Act, Act]:
         hold = desk.node.hold(method, after=after)
-        return lambda: _until(hold.reached.is_set), desk.node.behave
+        return lambda: until(hold.reached.is_set), desk.node.behave
 
     return step
 
@@ -78,13 +80,13 @@ def _call(method: str, *, after: bool = False) -> Step:
 def signed_not_stored(desk: Desk, _: pb.Distribution) -> tuple[Act, Act]:
     """The signer has answered; the INSERT of the attempts waits."""
     lock = TableLock(desk.database_url, "attempts", "SHARE ROW EXCLUSIVE")
-    return lambda: _until(lambda: _somebody_waits_for(desk, "attempts")), lock.release
+    return lambda: until(lambda: somebody_waits_for(desk, "attempts")), lock.release
 
 
 def sent_not_seen(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
     """The cluster has the transactions and no block has them."""
     desk.node.chain.hold = True
-    return lambda: _until(lambda: bool(desk.attempts(plan, "sent"))), desk.node.chain.release
+    return lambda: until(lambda: bool(desk.attempts(plan, "sent"))), desk.node.chain.release
 
 
 def seen_not_stored(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
@@ -96,7 +98,7 @@ def seen_not_stored(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
         reach_sent()
         locks.append(TableLock(desk.database_url, "attempts", "SHARE ROW EXCLUSIVE"))
         land()
-        _until(lambda: _somebody_waits_for(desk, "attempts"))
+        until(lambda: somebody_waits_for(desk, "attempts"))
 
     return reach, lambda: _release(locks)
 
@@ -109,7 +111,7 @@ def confirmed_not_finalized(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act
     def release() -> None:
         chain.timing = Timing()
 
-    return lambda: _until(lambda: bool(desk.attempts(plan, "confirmed"))), release
+    return lambda: until(lambda: bool(desk.attempts(plan, "confirmed"))), release
 
 
 def expired_not_stored(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
@@ -121,7 +123,7 @@ def expired_not_stored(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
         reach_sent()
         locks.append(TableLock(desk.database_url, "attempts", "SHARE ROW EXCLUSIVE"))
         desk.node.chain.expire_blockhashes()
-        _until(lambda: _somebody_waits_for(desk, "attempts"))
+        until(lambda: somebody_waits_for(desk, "attempts"))
 
     def release() -> None:
         land()
@@ -136,11 +138,11 @@ def expired_not_signed_again(desk: Desk, plan: pb.Distribution) -> tuple[Act, Ac
 
     def reach() -> None:
         reach_sent()
-        _until(lambda: not desk.batches(plan, "planned"))
+        until(lambda: not desk.batches(plan, "planned"))
         hold = desk.node.hold("getLatestBlockhash")
         desk.node.chain.expire_blockhashes()
-        _until(lambda: bool(desk.attempts(plan, "expired")))
-        _until(hold.reached.is_set)
+        until(lambda: bool(desk.attempts(plan, "expired")))
+        until(hold.reached.is_set)
 
     def release() -> None:
         land()
@@ -159,7 +161,7 @@ def settled_not_stored(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
         # Lets SELECT ... FOR UPDATE through, so batches go on; only the UPDATE itself waits.
         locks.append(TableLock(desk.database_url, "distributions", "SHARE ROW EXCLUSIVE"))
         land()
-        _until(lambda: _somebody_waits_for(desk, "distributions"))
+        until(lambda: somebody_waits_for(desk, "distributions"))
 
     return reach, lambda: _release(locks)
 
@@ -188,48 +190,6 @@ def cancelling(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
     return reach, land
 
 
-def failed_not_stored(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
-    """A transaction of several failed for good; the UPDATE that splits its batch waits."""
-    return seen_not_stored(desk, plan)
-
-
-def split_not_signed(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
-    """A batch has been split, and the blockhash for its halves is being asked for."""
-    reach_sent, land = sent_not_seen(desk, plan)
-
-    def reach() -> None:
-        reach_sent()
-        _until(lambda: not desk.batches(plan, "planned"))
-        hold = desk.node.hold("getLatestBlockhash")
-        land()
-        _until(lambda: bool(desk.batches(plan, "split")))
-        _until(hold.reached.is_set)
-
-    return reach, desk.node.behave
-
-
-def halves_not_seen(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
-    """The cluster has the halves of a batch that was split, and no block has them."""
-    reach_split, behave = split_not_signed(desk, plan)
-
-    def reach() -> None:
-        reach_split()
-        desk.node.chain.hold = True
-        behave()
-        _until(lambda: bool(desk.attempts(plan, "sent")))
-
-    def release() -> None:
-        behave()
-        desk.node.chain.release()
-
-    return reach, release
-
-
-SPLIT_STEPS: dict[str, Step] = {
-    "failed_not_stored": failed_not_stored,
-    "split_not_signed": split_not_signed,
-    "halves_not_seen": halves_not_seen,
-}
 STEPS: dict[str, Step] = {
     "claimed_not_signed": _call("getLatestBlockhash"),
     "signed_not_stored": signed_not_stored,

@@ -1,7 +1,7 @@
 """Transactions that fail for good because of one transfer: only that one is not done.
 
-Between plan and execution somebody freezes a recipient's account, spends a source's money, or takes
-an account over. Batches are halved until only the impossible transfer is left, killed at any step.
+After the plan was made somebody freezes a recipient's account, spends a source's money, or takes an
+account over. Batches are halved until only the impossible transfer is left, killed at any step.
 """
 
 from collections.abc import Iterator
@@ -12,12 +12,14 @@ from solward.gateway.v1 import distribution_service_pb2 as pb
 from tests.crash.conftest import MakeDesk, open_vault
 from tests.crash.desk import EVERYTHING
 from tests.crash.kinds import KINDS
-from tests.crash.steps import SPLIT_STEPS
+from tests.crash.split_steps import SPLIT_STEPS
+from tests.crash.trials import Trial
 from tests.crash.vault import Vault
 
 VICTIMS = ("gateway", "signer", "postgres")
 # Whose batches are not split: one transfer each, or a payer whose money the failed fee was.
 WHOLE = ("drain by each", "drain by first")
+FIRST_BATCH = set(range(9))
 SAMPLE = [
     ("pay tokens", "failed_not_stored", "gateway"),
     ("drain tokens with fee", "split_not_signed", "gateway"),
@@ -57,8 +59,7 @@ def test_only_the_impossible_is_not_done(vault: Vault, kind: str, step: str, vic
     """Killed at a split, it still does all that can be done, once, and lists what cannot."""
     desk = vault.desk
     trial = KINDS[kind].make(vault, KINDS[kind].count)
-    trial.doom(3)
-    reach, release = SPLIT_STEPS[step](desk, trial.plan)
+    reach, release = SPLIT_STEPS[step](desk, trial.plan, lambda: trial.doom(3))
     try:
         trial.execute()
         reach()
@@ -68,11 +69,21 @@ def test_only_the_impossible_is_not_done(vault: Vault, kind: str, step: str, vic
         release()
     if victim == "gateway":
         trial.execute()
-    done = desk.finish(trial.plan)
+    end(trial, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS if EVERYTHING else ("drain tokens", "drain by each"))
+def test_what_is_impossible_before_it_is_signed(vault: Vault, kind: str) -> None:
+    """It happens before anything is signed: the same, and no fee is wasted where it can be seen."""
+    trial = KINDS[kind].make(vault, KINDS[kind].count)
+    trial.doom(3)
+    trial.execute()
+    end(trial, kind)
+
+
+def end(trial: Trial, kind: str) -> None:
+    """Waits for the end: all is done but the impossible, or what could not be parted from it."""
+    done = trial.desk.finish(trial.plan)
     trial.settle()
     assert pb.Distribution.STATE_PARTIALLY_FAILED == done.state
-    failed = trial.failed()
-    if kind == "drain by first":
-        assert set(range(9)) == failed
-    else:
-        assert {3} == failed
+    assert (FIRST_BATCH if kind == "drain by first" else {3}) == trial.failed()

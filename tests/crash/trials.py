@@ -65,10 +65,12 @@ class Trial:
     _deposits: Counter[str] = field(default_factory=Counter)
 
     def doom(self, *positions: int) -> None:
-        """Makes these transfers impossible."""
+        """Makes these transfers impossible. Once it is executed, only while nothing can land."""
         for position in positions:
             self.spoil(position)
             self.doomed.add(position)
+        if self._before:
+            self._before = self._read()
 
     def deposit(self, address: str, lamports: int) -> None:
         """Somebody pays in while it is executed."""
