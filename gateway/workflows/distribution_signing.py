@@ -28,6 +28,9 @@ _RESOURCE_EXHAUSTED: Final = 8
 _UNAVAILABLE: Final = 14
 _UNAUTHENTICATED: Final = 16
 _RETRY_S: Final = 1.0
+# An operator's freeze is lifted again, and another session may do what this one may not: nobody is
+# struck off for that.
+_PASSING_REASONS: Final = {"FROZEN", "SCOPE_DENIED"}
 _ACCOUNTS_PER_CALL: Final = 100
 # Rules that one recipient, or the sum of many, can break: half of the batch may be allowed.
 _RULES_OF_ONE: Final = ("/destinations", "_per_transaction_max")
@@ -209,6 +212,8 @@ def _sort(
             )
         elif outcome.code == _UNAUTHENTICATED:
             found.stop = f"the signer refused the session: {outcome.message}"
+        elif outcome.reason in _PASSING_REASONS:
+            found.stop = _refusal(outcome)
         elif outcome.retry_delay_ms or outcome.code in {_RESOURCE_EXHAUSTED, _UNAVAILABLE}:
             delay_s = outcome.retry_delay_ms / 1000 or _RETRY_S
             found.wait_s = max(found.wait_s, delay_s)

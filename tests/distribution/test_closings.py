@@ -24,7 +24,7 @@ EXCESS = 550_840
 V1 = TransactionVersion.V1
 
 
-@pytest_asyncio.fixture(params=list(TransactionVersion))
+@pytest_asyncio.fixture(params=[TransactionVersion.LEGACY, V1])
 async def any_desk(
     database: Database, svm_rpc: SvmRpc, request: pytest.FixtureRequest
 ) -> AsyncIterator[Desk]:

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+import pytest
 from solders.pubkey import Pubkey
 
 from gateway.adapters.postgres import Database
@@ -233,6 +234,26 @@ async def test_a_refusal_by_policy_fails_its_batch_only(desk: Desk) -> None:
     page, _ = await desk.workflows.list_transfers(done.id, 100)
     assert "desk/vault" in page.items[20].error
     assert page.items[20].transaction_signature == ""
+
+
+@pytest.mark.parametrize("reason", ["FROZEN", "SCOPE_DENIED"])
+async def test_what_passes_pauses(desk: Desk, reason: str) -> None:
+    """A freeze, or a session that may not do it, fails nobody: the next execute pays the rest."""
+
+    def script(item: SignItem) -> SignOutcome | None:
+        return ItemRefusal(reason, "signer.solward", 7, "not now", rule="freeze/all")
+
+    desk.signer.script = script
+    paused = await desk.executed(60, TOTAL)
+    assert paused.state is DistributionState.PAUSED
+    assert paused.last_error == f"{reason}: not now (freeze/all)"
+    assert paused.tally.transfers == {BatchState.PLANNED: 60}
+    desk.signer.script = lambda _: None
+    await desk.workflows.execute(paused.id, paused.etag, TOKEN)
+    await desk.engine.wait()
+    done = await desk.workflows.get(paused.id)
+    assert done.state is DistributionState.COMPLETED
+    assert_paid_once(await desk.paid(done))
 
 
 async def test_a_lost_session_pauses_and_another_resumes(desk: Desk) -> None:

@@ -38,7 +38,7 @@ from tests.support.svm_rpc import SvmRpc
 V1 = TransactionVersion.V1
 
 
-@pytest_asyncio.fixture(params=list(TransactionVersion))
+@pytest_asyncio.fixture(params=[TransactionVersion.LEGACY, V1])
 async def any_desk(
     database: Database, svm_rpc: SvmRpc, request: pytest.FixtureRequest
 ) -> AsyncIterator[Desk]:
