@@ -59,7 +59,8 @@ def split(
     if len(data) == size:
         return data, {}
     # A multisig has the one size that an extended account never has.
-    if program == TOKEN or len(data) <= ACCOUNT_BYTES or len(data) == _MULTISIG_BYTES:
+    is_multisig = len(data) == _MULTISIG_BYTES and not is_cut
+    if program == TOKEN or len(data) <= ACCOUNT_BYTES or is_multisig:
         raise TokenDataError(f"{len(data)} bytes")
     if data[ACCOUNT_BYTES] != kind or any(data[size:ACCOUNT_BYTES]):
         raise TokenDataError("account of another kind")

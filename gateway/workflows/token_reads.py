@@ -49,7 +49,7 @@ class TokenReads:
         found: dict[str, Account] = {}
         for reading in readings:
             found |= reading.accounts
-        holdings = [self.decode(owner, address, found[address]) for address in sorted(found)]
+        holdings = [self._decode(owner, address, found[address]) for address in sorted(found)]
         if mints:
             holdings = [item for item in holdings if not item.account or item.account.mint in mints]
         return WalletTokens(owner, min(item.context_slot for item in readings), holdings)
@@ -69,27 +69,32 @@ class TokenReads:
             # To an address that is not in use yet anyone may send lamports.
             if account is None or (account.owner == SYSTEM_PROGRAM and not account.data):
                 continue
-            holding = self.decode(owner, address, account)
+            holding = _decode(owner, address, account)
             if holding.account and holding.account.mint != mint.mint:
                 holding = _bare(address, account, "MALFORMED_ACCOUNT")
-            holdings[owner].append(holding)
+            holdings[owner].append(replace(holding, is_associated=holding.account is not None))
         return [
             WalletTokens(owner, reading.context_slot, sorted(found, key=lambda item: item.address))
             for owner, found in holdings.items()
         ]
 
-    def decode(self, owner: str, address: str, account: Account) -> TokenHolding:
-        """Decodes one account of a wallet's list, or says why it cannot be."""
-        try:
-            decoded = parse_token_account(account.data, account.owner)
-        except TokenDataError:
-            return _bare(address, account, "MALFORMED_ACCOUNT")
-        if decoded.owner != owner:
-            return _bare(address, account, "FOREIGN_OWNER")
-        associated = self._associate(owner, account.owner, decoded.mint)
-        return replace(
-            _bare(address, account), account=decoded, is_associated=address == associated
-        )
+    def _decode(self, owner: str, address: str, account: Account) -> TokenHolding:
+        holding = _decode(owner, address, account)
+        if holding.account is None:
+            return holding
+        associated = self._associate(owner, account.owner, holding.account.mint)
+        return replace(holding, is_associated=address == associated)
+
+
+def _decode(owner: str, address: str, account: Account) -> TokenHolding:
+    """Decodes one account of a wallet, or says why it cannot be."""
+    try:
+        decoded = parse_token_account(account.data, account.owner)
+    except TokenDataError:
+        return _bare(address, account, "MALFORMED_ACCOUNT")
+    if decoded.owner != owner:
+        return _bare(address, account, "FOREIGN_OWNER")
+    return replace(_bare(address, account), account=decoded)
 
 
 def _bare(address: str, account: Account, error_reason: str = "") -> TokenHolding:

@@ -4,7 +4,7 @@ import hashlib
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from solders.pubkey import Pubkey
 
@@ -119,6 +119,7 @@ def test_damage_is_an_error_or_something_printable(
 
 
 @given(st.integers(0, 600))
+@example(355)  # a multisig's size
 def test_a_mint_cut_short_keeps_its_decimals(cut: int) -> None:
     """Of a mint whose beginning alone was read: decimals, and the symbol if it stands in there."""
     whole = extended_mint(MINT, "GELD", pointer=OTHER, uri="u" * 200)
