@@ -13,6 +13,8 @@ from gateway.domain.attempts import AttemptMove, ClaimedBatch, LiveAttempt, NewA
 from gateway.domain.plans import Move
 from gateway.domain.states import ATTEMPT_MOVES, BATCH_AFTER_ATTEMPT, AttemptState, BatchState
 
+# What a node says is a slot may be any u64; nothing is decided by it.
+_BIGINT_MAX: Final = 2**63 - 1
 # Leases run on the database's clock, the only one that all gateways share. SKIP LOCKED lets them
 # claim at the same moment without waiting for each other.
 _CLAIM: Final = """
@@ -250,7 +252,7 @@ class DistributionWork(DistributionReceipts):
             [move.signature for move in allowed],
             [move.state.value for move in allowed],
             [move.error for move in allowed],
-            [move.slot for move in allowed],
+            [min(move.slot, _BIGINT_MAX) for move in allowed],
         )
         batch_of = {
             move.signature: int(present[move.signature]["batch_position"]) for move in allowed
