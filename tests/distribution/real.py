@@ -81,15 +81,19 @@ async def real_desk(
     node: SvmRpc,
     wallets: int = 4,
     version: TransactionVersion = TransactionVersion.LEGACY,
+    price: int = 0,
 ) -> AsyncIterator[RealDesk]:
-    """Opens the gateway, makes a master with wallets and funds the first."""
+    """Opens the gateway, makes a master with wallets and funds the first.
+
+    `price` is what a compute unit costs at least, in micro-lamports.
+    """
     config = Config(
         signer_socket=signer.socket,
         listen=Listen(tcp="127.0.0.1:0"),
         postgres=Postgres(url=database_url),
         solana=Solana(rpc_url=node.url),
         seal_plaintext_secrets=True,
-        distribution=Distribution(version),
+        distribution=Distribution(version, price),
     )
     async with open_adapters(config) as adapters, serve_in_process(config, adapters) as gateway:
         made = await gateway.masters.CreateMasterWallet(

@@ -6,6 +6,7 @@ import grpc
 import pytest
 from solders.pubkey import Pubkey
 
+from gateway.domain.packing import TransactionVersion
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from tests.distribution.real import policy, real_desk
 from tests.distribution.tokens import TokenWorld
@@ -126,3 +127,27 @@ async def test_every_recipient_counts(
         paid = [address_of(number, "many") for number in range(1_000)]
         call = desk.gateway.distributions.CreateDistribution(desk.payout(paid, 10**9))
         assert await refused(call) == denied("desk/destinations_deny")
+
+
+@pytest.mark.parametrize("version", list(TransactionVersion))
+async def test_the_cap_on_priority_fees(
+    make_signer: MakeSigner, database_url: str, svm_rpc: SvmRpc, version: TransactionVersion
+) -> None:
+    """A plan's price meets the policy's cap on what it comes to: per transaction, in every format.
+    A lamport above it the plan is refused by the cap's name, at the cap it is planned.
+    """
+    transfers = 45 if version is TransactionVersion.V1 else 20
+    dearest = (600 + 188 * transfers) // 20  # at 0.05 lamports a unit
+    signer = make_signer(policy=policy(f"priority_fee_lamports_max = {dearest}"))
+    for price, allowed in ((50_000, True), (50_100, False)):
+        async with real_desk(
+            signer, database_url, svm_rpc, wallets=1, version=version, price=price
+        ) as desk:
+            payout = desk.payout(PAID, TOTAL)
+            call = desk.gateway.distributions.CreateDistribution(payout)
+            if allowed:
+                assert (await call).distribution.estimate.priority_fee_lamports > 0
+            else:
+                rule = f"desk/priority_fee_lamports_max: {dearest}"
+                assert await refused(call) == denied(rule)
+                assert await desk.stored() == 1

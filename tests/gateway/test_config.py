@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import ConfigError, Limits, TlsFiles, load
+from gateway.config import ConfigError, Distribution, Limits, TlsFiles, load
+from gateway.domain.packing import TransactionVersion
 
 GOOD = """
 [signer]
@@ -33,7 +34,20 @@ def test_defaults(tmp_path: Path) -> None:
         config.seal_plaintext_secrets,
     )
     assert Limits() == config.limits
+    assert Distribution(None, 0, 100_000) == config.distribution
     assert config.listen.tls is None
+
+
+def test_how_distributions_are_planned(tmp_path: Path) -> None:
+    """Format and bounds of the price are what the file says; "auto" is no format."""
+    text = "\n[distribution]\ntransaction_version = {}\ncompute_unit_price_micro_lamports_{} = 7\n"
+    for name, bound, expected in (
+        ("legacy", "min", Distribution(TransactionVersion.LEGACY, 7, 100_000)),
+        ("1", "max", Distribution(TransactionVersion.V1, 0, 7)),
+        ("auto", "min", Distribution(None, 7, 100_000)),
+    ):
+        written = GOOD + text.format(f'"{name}"', bound)
+        assert expected == load(write(tmp_path, written), {}).distribution
 
 
 def test_the_environment_wins(tmp_path: Path) -> None:
@@ -57,6 +71,19 @@ def test_urls_are_not_shown(tmp_path: Path) -> None:
         (GOOD + '[limits]\nrequest_bytes_max = "1"\n', "limits.request_bytes_max: must be an int"),
         (GOOD + "[limits]\ndrain_seconds = true\n", "limits.drain_seconds: must be an integer"),
         (GOOD + "[limits]\ndrain_seconds = 301\n", "limits.drain_seconds: must be from 0 to 300"),
+        (GOOD + "[distribution]\nprice = 1\n", "distribution.price: unknown key"),
+        (
+            GOOD + "[distribution]\ncompute_unit_price_micro_lamports_max = 1000000001\n",
+            "distribution.compute_unit_price_micro_lamports_max: must be from 0 to 1000000000",
+        ),
+        (
+            GOOD + "[distribution]\ncompute_unit_price_micro_lamports_min = 100001\n",
+            "distribution.compute_unit_price_micro_lamports_min: more than the maximum",
+        ),
+        (
+            GOOD + '[distribution]\ntransaction_version = "2"\n',
+            "distribution.transaction_version: must be",
+        ),
         (GOOD + "[sealing]\nseal_plaintext_secrets = 1\n", "seal_plaintext_secrets: must be true"),
         (GOOD.replace("/run/signer.sock", "signer.sock"), "signer.socket: must be an absolute"),
         (GOOD.replace('socket = "/run/signer.sock"', ""), "signer.socket: missing"),
