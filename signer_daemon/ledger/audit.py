@@ -67,12 +67,10 @@ class _Ticket:
 class AuditLog:
     """The log at `path`, verified when opened. Raises AuditRejectedError if it was tampered with,
     OSError if it cannot be opened or another process has it. `chain_key` is read where it lies.
-    `create` permits a new log: one that vanished is a reset of every limit.
+    A file that is not there is never made: a log that vanished is a reset of every limit.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], chain_key: ChainKey, clock: Clock, *, create: bool
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str], chain_key: ChainKey, clock: Clock) -> None:
         self._key = chain_key
         self._clock = clock
         self._queue: list[_Ticket] = []
@@ -80,11 +78,10 @@ class AuditLog:
         self._writing = False  # somebody holds the pen, or has been handed it
         self._pen = threading.Lock()
         self._grown = threading.Condition()
-        flags = _FLAGS | (os.O_CREAT if create else 0)
         self._state_source: Callable[[], Mapping[str, Any]] | None = None
         self._history: list[tuple[int, int]] = []  # closed segments: descriptor and size
         with contextlib.ExitStack() as opened:
-            self._fd = os.open(path, flags | os.O_APPEND, 0o600)
+            self._fd = os.open(path, _FLAGS | os.O_APPEND)
             opened.callback(os.close, self._fd)
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.origin = origin(path, chain_key)

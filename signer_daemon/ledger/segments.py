@@ -51,26 +51,32 @@ def open_log(
 ) -> AuditLog:
     """Opens the log that the signer goes on with, limits restored; begins a segment if it is time.
 
+    An empty file is a new log. Whoever installs the signer makes it, once: if it is missing later,
+    with all that lay beside it, every limit and freeze would be forgotten, so there is no start.
     `keys` are the chain keys by key id, `key_id` the current one's. Raises what AuditLog raises.
     """
     _finish_switch(path)
     closed = closed_segments(path)
     first = first_record(path)
-    if not path.exists() and closed:
+    if not first and closed:
         raise AuditRejectedError(0, f"{path.name} was removed, but closed segments are there")
+    if not path.exists():
+        raise AuditRejectedError(
+            0, f"{path.name} is not there: restore it; only for a first start, make an empty one"
+        )
     opened_under = str(first.get("key_id", key_id))
     if opened_under not in keys:
         raise AuditRejectedError(
             int(first.get("seq", 0)),
             f"the log is under the keys {opened_under}: configure them as the previous secrets",
         )
-    log = AuditLog(path, keys[opened_under], clock, create=True)
+    log = AuditLog(path, keys[opened_under], clock)
     try:
         meters.restore(log.recent(DAY_MS))
         is_other_day = _day(int(first.get("time_ms", clock.wall_ms()))) != _day(clock.wall_ms())
         if first and (opened_under != key_id or is_other_day):
             _switch(log, path, keys[key_id], key_id, clock, meters)
-            log = AuditLog(path, keys[key_id], clock, create=False)
+            log = AuditLog(path, keys[key_id], clock)
         _check_link(path, log.origin)
         log.keep_state(meters.state)
         log.keep_history(closed_segments(path)[-_READABLE_MAX:])

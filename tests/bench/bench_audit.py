@@ -37,6 +37,7 @@ def test_verification_and_start(tmp_path: Path) -> None:
     """Report seconds and the ratio; assert only that what was written verifies."""
     path, clock = tmp_path / "audit.log", SystemClock()
     meters = Meters(clock)
+    path.touch()
     log = open_log(path, KEYS, KEY_ID, clock, meters)
     log.append({"event": "start", "key_id": KEY_ID})
     for first in range(0, RECORDS, BATCH):

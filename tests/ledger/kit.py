@@ -31,7 +31,8 @@ class FakeClock:
 
 def open_log(path: Path, clock: FakeClock | None = None) -> AuditLog:
     """Opens the log in a file, new or not."""
-    return AuditLog(path, memoryview(KEY), clock or FakeClock(), create=True)
+    path.touch(0o600)
+    return AuditLog(path, memoryview(KEY), clock or FakeClock())
 
 
 def filled(path: Path, count: int) -> None:

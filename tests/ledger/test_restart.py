@@ -120,7 +120,8 @@ from signer_daemon.policy.model import Charge
 from tests.ledger.kit import EVENT, KEY
 from signer_daemon.ledger import AuditLog
 clock = SystemClock()
-log, meters = AuditLog(Path(sys.argv[1]), KEY, clock, create=True), Meters(clock)
+Path(sys.argv[1]).touch()
+log, meters = AuditLog(Path(sys.argv[1]), KEY, clock), Meters(clock)
 meters.restore(log.recent(86_400_000))
 charges = [Charge("signatures/A", 1, 60, "rate"), Charge("lamports/A", 10, 1000, "cap")]
 def sign():

@@ -33,7 +33,15 @@ class Crash(BaseException):
 def opened(
     path: Path, clock: FakeClock, key_id: str = "0000000a", meters: Meters | None = None
 ) -> AuditLog:
-    """Open the log as a signer with these secrets does, its first record as the signer's."""
+    """Open the log, first made by an operator, as a signer with these secrets does."""
+    path.touch(0o600)
+    return reopened(path, clock, key_id, meters)
+
+
+def reopened(
+    path: Path, clock: FakeClock, key_id: str = "0000000a", meters: Meters | None = None
+) -> AuditLog:
+    """Open the log as it is found, its first record as the signer's."""
     log = open_log(path, KEYS, key_id, clock, meters or Meters(clock))
     log.append({"event": "start", "key_id": key_id})
     return log
@@ -173,13 +181,23 @@ def test_a_removed_or_altered_segment_is_found_and_named(tmp_path: Path) -> None
 
 
 def test_a_removed_current_log_is_not_begun_anew(tmp_path: Path) -> None:
-    """Where closed segments are, a missing log is a reset of every limit, and refused."""
+    """A log that is gone is a reset of every limit, and refused: with closed segments there, also
+    where an empty file takes its place; and with every file gone that ever lay beside it.
+    """
     path, clock = tmp_path / "audit.log", FakeClock()
     three_segments(path, clock)
     for name in ("audit.log", "audit.log.head"):
         (tmp_path / name).unlink()
-    with pytest.raises(AuditRejectedError, match="removed"):
-        opened(path, clock)
+    with pytest.raises(AuditRejectedError, match="was removed, but closed segments are there"):
+        reopened(path, clock)
+    path.touch()
+    with pytest.raises(AuditRejectedError, match="was removed, but closed segments are there"):
+        reopened(path, clock)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    with pytest.raises(AuditRejectedError, match="is not there: restore it"):
+        reopened(path, clock)
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_the_segment_before_must_end_where_the_current_one_begins(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def test_reordered_and_doubled_records_are_found_and_named(number: int) -> None:
 
 def test_records_of_another_key_are_refused(path: Path) -> None:
     """Without the chain key nobody can write a line that verifies, nor a head."""
-    log = AuditLog(path, bytes(32), FakeClock(), create=True)
+    path.touch()
+    log = AuditLog(path, bytes(32), FakeClock())
     log.append(EVENT)
     log.close()
     with pytest.raises(AuditRejectedError, match="head file"):
@@ -102,9 +103,7 @@ def test_records_of_another_key_are_refused(path: Path) -> None:
 
 
 def test_removed_files_are_refused_at_start(path: Path) -> None:
-    """The log without its head, the head without its log: no start. (Both gone is a first start:
-    `create=False` and heads kept elsewhere are for that.)
-    """
+    """The log without its head, the head without its log, or neither: no start."""
     filled(path, 3)
     log, head = path.read_bytes(), head_path(path).read_bytes()
     head_path(path).unlink()
@@ -120,7 +119,7 @@ def test_removed_files_are_refused_at_start(path: Path) -> None:
     path.unlink()
     head_path(path).unlink()
     with pytest.raises(FileNotFoundError):
-        AuditLog(path, KEY, FakeClock(), create=False)
+        AuditLog(path, KEY, FakeClock())
 
 
 def test_an_older_head_is_no_objection(path: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from solward_client.devstack.servers import SIGNER_UID, let_signer_read
+from solward_client.devstack.servers import SIGNER_UID, begin_audit_log, let_signer_read
 
 ROOT = Path(__file__).parents[2]
 # What deployments set before exec: freed memory is overwritten at once.
@@ -123,6 +123,11 @@ class SignerProcess:
         }
         if os.geteuid() == 0 and self.policy.exists():
             let_signer_read(self.policy)
+        if not self.state.exists():
+            begin_audit_log(self.state)
+            owner = self.home.stat()
+            for path in (self.state, self.audit_log):
+                os.chown(path, owner.st_uid, owner.st_gid)
         command = [sys.executable, *self.launcher, *self.program, "--config", str(self.config)]
         with (self.home / "errors").open("ab") as errors:
             self._child = subprocess.Popen(

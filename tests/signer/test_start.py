@@ -30,6 +30,15 @@ def remove(path: str) -> Arrangement:
     return lambda signer: getattr(signer, path).unlink()
 
 
+def _empty(log: Path) -> None:
+    log.write_bytes(b"")
+
+
+def _remove_all(log: Path) -> None:
+    for path in log.parent.iterdir():
+        path.unlink()
+
+
 def configure(**changes: Any) -> Arrangement:
     """Give configuration keys other values."""
     return lambda signer: signer.configure(**changes)
@@ -114,7 +123,10 @@ REFUSALS: list[tuple[str, Arrangement, str]] = [
     ("log without its start", after_a_run(_drop_first), "audit record 0: "),
     ("log cut short", after_a_run(_drop_last), "removed: the head counts 2 records"),
     ("log of other secrets", after_a_run(_other_secrets), "audit record"),
-    ("log removed", after_a_run(Path.unlink), "removed: the head counts 2 records"),
+    ("log removed", after_a_run(Path.unlink), "audit.log is not there: restore it"),
+    ("log emptied", after_a_run(_empty), "removed: the head counts 2 records"),
+    # Whoever can do this would have every limit and freeze forgotten.
+    ("log removed, and all beside it", after_a_run(_remove_all), "audit.log is not there"),
 ]
 
 

@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from solward_client.channel import open_channel
 from solward_client.devstack.errors import DevStackError, StartupError
 from solward_client.devstack.process import Process, Program
-from solward_client.devstack.state import write_private
+from solward_client.devstack.state import write_once, write_private
 
 # glibc overwrites what is freed. Read once, before main, so it has to be there before exec.
 ALLOCATOR_RECIPE = {
@@ -58,6 +58,16 @@ def let_signer_read(policy: Path) -> None:
             path.chmod(mode | by_group)
 
 
+def begin_audit_log(state_dir: Path) -> None:
+    """Make a signer's state directory with an empty audit log in it, unless the directory is there.
+
+    The signer never begins a log by itself: one that vanished would be a reset of every limit.
+    """
+    if not state_dir.exists():
+        state_dir.mkdir(mode=0o700, parents=True)
+        write_once(state_dir / "audit.log", "")
+
+
 class SignerServer:
     """A running signer."""
 
@@ -81,6 +91,7 @@ class SignerServer:
             settings["user"] = SIGNER_UID
             let_signer_read(files.policy_file)
         write_private(files.config, to_toml(settings))
+        begin_audit_log(files.state_dir)
         environment = {**base_environment(), **ALLOCATOR_RECIPE, **files.variables}
         flags = ["--insecure-dev"] if files.insecure_dev else []
         command = ["signer_daemon", *flags]
