@@ -33,6 +33,7 @@ from gateway.adapters.solana_rpc import (
     Rates,
     SolanaRpc,
 )
+from gateway.adapters.solana_rpc.wakeups import SignatureWakeups
 from gateway.adapters.solana_tx import SoldersTransactions
 from gateway.api.audit import AuditService
 from gateway.api.balances import BalanceService
@@ -42,6 +43,7 @@ from gateway.api.interceptor import StatusInterceptor
 from gateway.api.masters import MasterWalletService
 from gateway.api.signing import SigningService
 from gateway.api.wallets import WalletService
+from gateway.background import beside
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.listening import Bound, bind, claim
@@ -94,6 +96,7 @@ class Adapters:
     database: Database
     signer: SignerClient
     chain: SolanaRpc
+    wakeups: SignatureWakeups | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +106,12 @@ class Workers:
     usage: UsageLog
     engine: DistributionEngine
     follower: AuditFollower
+    wakeups: SignatureWakeups | None
 
     def run(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Returns what is to run until the gateway stops."""
-        return self.usage.run(), self.engine.sweep(), self.follower.run()
+        work = [self.usage.run(), self.engine.sweep(), self.follower.run()]
+        return (*work, self.wakeups.run()) if self.wakeups else tuple(work)
 
     async def close(self) -> None:
         """Ends distributions where they stand, for any gateway to go on; stores what is left."""
@@ -145,7 +150,8 @@ async def open_adapters(config: Config, observer: Observer = SILENT) -> AsyncIte
             ),
         )
         stack.push_async_callback(chain.close)
-        yield Adapters(clock, database, signer, chain)
+        wakeups = SignatureWakeups(solana.ws_url, clock) if solana.ws_url else None
+        yield Adapters(clock, database, signer, chain, wakeups)
 
 
 def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) -> Workers:
@@ -171,7 +177,10 @@ def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) ->
         clock,
     )
     compiler = SoldersTransactions()
-    engine = DistributionEngine(store, chain, signer, compiler, clock)
+    wakeups = adapters.wakeups
+    engine = DistributionEngine(
+        store, chain, signer, compiler, clock, listeners=wakeups.listener if wakeups else None
+    )
     planning = Planning(
         store,
         chain,
@@ -196,7 +205,7 @@ def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) ->
     balance_grpc.add_BalanceServiceServicer_to_server(balances, server)
     distribution_grpc.add_DistributionServiceServicer_to_server(distributions, server)
     audit_grpc.add_AuditServiceServicer_to_server(AuditService(mirror), server)
-    return Workers(usage, engine, AuditFollower(signer.audit_feed(), mirror, clock))
+    return Workers(usage, engine, AuditFollower(signer.audit_feed(), mirror, clock), wakeups)
 
 
 async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
@@ -241,7 +250,7 @@ async def serve(config: Config, *, announce: Callable[[Bound], None]) -> None:
         await server.start()
         await readiness.check()
         announce(bound)
-        async with _background(stop, readiness.run(), *workers.run()):
+        async with beside(stop, readiness.run(), *workers.run()):
             await stop.wait()
             log.info("draining", extra={"facts": {"seconds_max": config.limits.drain_seconds}})
             await health.enter_graceful_shutdown()
@@ -271,23 +280,3 @@ def probes(config: Config, adapters: Adapters) -> dict[str, Probe]:
         await adapters.database.ping()
 
     return {DATABASE: database, SIGNER: adapters.signer.info, CHAIN: adapters.chain.get_health}
-
-
-@asynccontextmanager
-async def _background(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs work beside the server; if some fails, stops the gateway: its health would be a lie."""
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            log.error("background work failed", exc_info=task.exception())
-            stop.set()
-
-    tasks = [asyncio.create_task(item) for item in work]
-    for task in tasks:
-        task.add_done_callback(ended)
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

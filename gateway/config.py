@@ -18,6 +18,8 @@
     [solana]
     rpc_url = "http://127.0.0.1:8899"       # the environment's SOLANA_RPC_URL wins
     rpc_urls_more = []                      # of the same cluster, asked if the first fails
+    ws_url = ""                             # a node's WebSocket, such as ws://127.0.0.1:8900: what
+                                            # is final is then seen a little sooner
     requests_concurrent_max = 8             # to each endpoint, as are the next three
     request_timeout_ms = 10000
     requests_per_second_max = 0             # 0: without limit
@@ -111,6 +113,7 @@ class Solana:
 
     rpc_url: str = field(repr=False)
     rpc_urls_more: tuple[str, ...] = field(default=(), repr=False)
+    ws_url: str = field(default="", repr=False)
     requests_concurrent_max: int = 8
     request_timeout_ms: int = 10_000
     requests_per_second_max: int = 0
@@ -213,16 +216,19 @@ _RPC_SCHEMES: Final = ("http://", "https://")
 
 def _solana(table: Table, environment: Mapping[str, str]) -> Solana:
     url = read_url(table, "rpc_url", environment, RPC_URL_VARIABLE, _RPC_SCHEMES)
-    more = table.strings("rpc_urls_more")
+    more, ws_url = table.strings("rpc_urls_more"), table.string("ws_url")
     if environment.get(RPC_URL_VARIABLE):
-        more = []  # the environment names another cluster than the file, perhaps
+        more, ws_url = [], ""  # the environment names another cluster than the file, perhaps
     for place, other in enumerate(more):
         if not other.startswith(_RPC_SCHEMES):
             raise ConfigError(f"solana.rpc_urls_more[{place}]: must begin with http:// or https://")
     if len({url, *more}) != 1 + len(more):
         raise ConfigError("solana.rpc_urls_more: names an endpoint twice")
+    if ws_url and not ws_url.startswith(("ws://", "wss://")):
+        raise ConfigError("solana.ws_url: must begin with ws:// or wss://")
     solana = Solana(
         rpc_url=url,
+        ws_url=ws_url,
         rpc_urls_more=tuple(more),
         method_requests_per_second_max=table.rates("method_requests_per_second_max"),
         **table.numbers(),

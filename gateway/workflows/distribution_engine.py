@@ -7,11 +7,14 @@ transactions that nobody follows.
 
 import asyncio
 import logging
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from gateway.domain.chain import Chain
 from gateway.domain.errors import GatewayError
 from gateway.domain.ports import Clock, Store, TransactionCompiler
+from gateway.domain.wakeups import Listener, PatientListener
 from gateway.workflows.distribution_run import NO_SESSION, DistributionRun, RunConfig
 from gateway.workflows.distribution_signing import BatchSigner, TransactionSigner
 
@@ -29,7 +32,11 @@ class DistributionEngine:
         compiler: TransactionCompiler,
         clock: Clock,
         config: RunConfig | None = None,
+        *,
+        listeners: Callable[[], Listener] | None = None,
     ) -> None:
+        """`listeners` makes ears for runs, that are to be woken before their next poll."""
+        self._listeners = listeners or partial(PatientListener, clock)
         self._store = store
         self._chain = chain
         self._clock = clock
@@ -56,6 +63,7 @@ class DistributionEngine:
             self._batch_signer,
             self._compiler,
             self._config,
+            self._listeners(),
             session_token,
         )
         self._runs[distribution_id] = run

@@ -12,6 +12,7 @@ from gateway.domain.confirmation import Sighting, is_past, judge
 from gateway.domain.errors import ChainUnavailableError, TransactionRejectedError
 from gateway.domain.ports import Clock, Store
 from gateway.domain.states import AttemptState
+from gateway.domain.wakeups import Listener
 
 _STATUSES_PER_CALL = 256
 _LAPSED_PER_CALL = 128
@@ -31,6 +32,7 @@ class Followup:
     clock: Clock
     distribution_id: UUID
     resend_s: float
+    listener: Listener
     last_error: str = ""
     _sent_at: dict[str, float] = field(default_factory=dict)
     _proof_at: dict[str, float] = field(default_factory=dict)
@@ -53,11 +55,13 @@ class Followup:
         transaction could land between the two and be taken for expired.
         """
         if not attempts:
+            self.listener.want(())
             return
         height = await self.chain.get_block_height("finalized")
         past = [item for item in attempts if is_past(item.last_valid_block_height, height)]
         fresh = [item for item in attempts if not is_past(item.last_valid_block_height, height)]
         due = self._due(past, self._proof_at)
+        self.listener.want([item.signature for item in fresh])
         seen = await self._statuses(fresh)
         history, covered = await self._history(due)
         seen |= history

@@ -16,6 +16,7 @@ from gateway.domain.errors import (
 from gateway.domain.plans import Distribution
 from gateway.domain.ports import Clock, Store, TransactionCompiler
 from gateway.domain.states import BatchState, DistributionState
+from gateway.domain.wakeups import Listener
 from gateway.workflows.distribution_followup import Followup
 from gateway.workflows.distribution_receipts import Reconciliation
 from gateway.workflows.distribution_signing import BatchSigner
@@ -52,6 +53,7 @@ class DistributionRun:
     signer: BatchSigner
     compiler: TransactionCompiler
     config: RunConfig
+    listener: Listener
     token: bytes = field(default=b"", repr=False)
     worker: UUID = field(default_factory=uuid4)
     # Set in the same breath as the decision to end, so that a session given later starts another.
@@ -69,7 +71,12 @@ class DistributionRun:
     def __post_init__(self) -> None:
         """Prepares the follow-up."""
         self._followup = Followup(
-            self.store, self.chain, self.clock, self.distribution_id, self.config.resend_s
+            self.store,
+            self.chain,
+            self.clock,
+            self.distribution_id,
+            self.config.resend_s,
+            self.listener,
         )
         self._receipts = Reconciliation(self.store, self.chain, self.compiler, self.distribution_id)
 
@@ -83,9 +90,10 @@ class DistributionRun:
         """Works until the distribution is settled, or needs a session that nobody has given."""
         try:
             while not await self._step_safely():
-                await self.clock.sleep(self.config.poll_s)
+                await self.listener.rest(self.config.poll_s)
         finally:
             self.is_ending = True
+            self.listener.close()
             self.token = b""
             await self._release()
 

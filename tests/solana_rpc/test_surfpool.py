@@ -1,4 +1,4 @@
-"""Statements on a chain that somebody else wrote."""
+"""Statements and wake-ups on a chain that somebody else wrote."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +14,7 @@ from solders.transaction import VersionedTransaction
 
 from gateway.adapters.solana_rpc import Endpoint, SingleEndpoint, SolanaRpc
 from gateway.adapters.solana_rpc.statements import StatementReader
+from gateway.adapters.solana_rpc.wakeups import SignatureWakeups
 from gateway.clock import SystemClock
 from solward_client.devstack.surfpool import Surfpool
 
@@ -56,8 +57,8 @@ async def until(condition: Callable[[], Awaitable[object]]) -> None:
     raise TimeoutError
 
 
-async def test_a_statement_on_surfpool(surfpool: Surfpool, rpc: SolanaRpc) -> None:
-    """From the faucet to the last payment everything joins up; without one of them it does not."""
+async def funded(surfpool: Surfpool, rpc: SolanaRpc) -> Keypair:
+    """A key pair that the chain's faucet has paid."""
     payer = Keypair()
     address = str(payer.pubkey())
     async with httpx.AsyncClient() as client:
@@ -68,6 +69,13 @@ async def test_a_statement_on_surfpool(surfpool: Surfpool, rpc: SolanaRpc) -> No
         return (await rpc.get_balance(address)).balance_lamports > 0
 
     await until(is_funded)
+    return payer
+
+
+async def test_a_statement_on_surfpool(surfpool: Surfpool, rpc: SolanaRpc) -> None:
+    """From the faucet to the last payment everything joins up; without one of them it does not."""
+    payer = await funded(surfpool, rpc)
+    address = str(payer.pubkey())
     sent = [await pay(rpc, payer, lamports) for lamports in (10**7, 10**7 + 1)]
     slot = await rpc.get_slot()
 
@@ -87,3 +95,19 @@ async def test_a_statement_on_surfpool(surfpool: Surfpool, rpc: SolanaRpc) -> No
     forgetful = Forgetful(rpc._pool)
     found = (await StatementReader(forgetful).read({address: 0}, slot))[address]  # type: ignore[arg-type]  # as above
     assert found.gap
+
+
+async def test_a_wake_up_from_surfpool(surfpool: Surfpool, rpc: SolanaRpc) -> None:
+    """The chain's own notification ends the rest when the transaction is finalized, not before."""
+    payer = await funded(surfpool, rpc)
+    wakeups = SignatureWakeups(surfpool.websocket_url, SystemClock())
+    running = asyncio.create_task(wakeups.run())
+    listener = wakeups.listener()
+    signature = await pay(rpc, payer, 10**7)
+    listener.want([signature])
+    async with asyncio.timeout(40):
+        await listener.rest(60)
+    reading = await rpc.get_signature_statuses([signature], search_history=False)
+    assert ["finalized"] == [found and found.confirmation for found in reading.statuses]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -17,7 +17,7 @@ _HEADERS: Final = {
 }
 
 
-def _name(url: str) -> str:
+def endpoint_name(url: str) -> str:
     """Returns host and port, if it names one: path, query and user are often keys."""
     parts = urlsplit(url)
     host = parts.hostname or "node"
@@ -50,7 +50,7 @@ class Endpoint:
         """`transport` is for tests. Proxies and .netrc of the environment are not looked at."""
         self._limits = limits or EndpointLimits()
         self._url = url
-        self.name = _name(url)
+        self.name = endpoint_name(url)
         self._slots = asyncio.Semaphore(self._limits.concurrency_max)
         self._client = httpx.AsyncClient(
             headers=_HEADERS,
