@@ -113,6 +113,12 @@ async def test_a_consolidation_of_a_token(desk: Desk, records: list[Record]) -> 
     assert_as_estimated(done)
     assert [2, 2] == [done.batch_count, len(records)]
     assert_nothing_hides(records)
+    for attempt, accounts, landed in records:
+        # Surfpool goes on listing what was closed, as it was before.
+        gone = [one for one in landed.pre_tokens if not landed.post_balances[one.account_index]]
+        assert gone
+        listing = dataclasses.replace(landed, post_tokens=[*landed.post_tokens, *gone])
+        assert compare(attempt, accounts, listing).verdict == "matched"
 
 
 async def test_a_payout_of_sol(desk: Desk, records: list[Record]) -> None:
