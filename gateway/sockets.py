@@ -1,4 +1,8 @@
-"""The gateway's Unix socket: one instance, the right mode from the first moment, nothing stale."""
+"""The gateway's Unix socket: one instance, the right mode from the first moment, nothing stale.
+
+The signer has a dozen lines like these of its own (signer_daemon/sockets.py), on purpose: whoever
+audits it reads nothing that the gateway may change.
+"""
 
 import fcntl
 import os

@@ -2,7 +2,8 @@
 
 grpc's local credentials do not check the peer's uid (grpc/grpc#28755) and Python has no way to ask,
 so the file system decides: one socket for each role, in a directory of its own, created under a
-umask (a chmod after bind would leave a window).
+umask (a chmod after bind would leave a window). The gateway does it in lines of its own: nothing
+that it shares with us could change without an audit.
 """
 
 import fcntl

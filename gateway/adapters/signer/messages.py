@@ -1,6 +1,7 @@
 """Between the gateway's values and the signer's messages."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Final
 
 from gateway.domain.custody import (
@@ -49,14 +50,7 @@ def session_scope(scope: SessionScope | None) -> pb.SessionScope | None:
     """Returns a scope; none stays none, which is not the same as an empty one."""
     if scope is None:
         return None
-    return pb.SessionScope(
-        index_first=scope.index_first,
-        index_last=scope.index_last,
-        sign_transactions=scope.sign_transactions,
-        sign_messages=scope.sign_messages,
-        lamports_max=scope.lamports_max,
-        idle_ttl_seconds=scope.idle_ttl_seconds,
-    )
+    return pb.SessionScope(**asdict(scope))
 
 
 def sign_item(item: SignItem) -> pb.TransactionItem:
