@@ -2,7 +2,8 @@
 
 `make test` takes a sample. The whole suite:
 
-    CRASH_EVERYTHING=1 CRASH_KILLS=200 CRASH_RECIPIENTS=10000 pytest tests/crash
+    CRASH_EVERYTHING=1 CRASH_KILLS=200 CRASH_RECIPIENTS=10000 CRASH_TRANSACTIONS=40 \\
+        pytest tests/crash
 """
 
 import itertools
