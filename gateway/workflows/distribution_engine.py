@@ -80,15 +80,16 @@ class DistributionEngine:
         """
         while True:
             try:
-                async with self._store.transaction() as unit:
+                # First what may hold money up, in a read that waits for nobody's lock.
+                async with self._store.read() as unit:
                     found = await unit.distributions.unsettled()
-                    at_work = [key for key, run in self._runs.items() if run.token]
+                for distribution_id in found:
+                    self.start(distribution_id, b"")
+                at_work = [key for key, run in self._runs.items() if run.token]
+                async with self._store.transaction() as unit:
                     await unit.distributions.note_waiting(NO_SESSION, self._config.sweep_s, at_work)
             except GatewayError as error:
                 log.warning("sweep failed", extra={"facts": {"error": error.message}})
-                found = []
-            for distribution_id in found:
-                self.start(distribution_id, b"")
             await self._clock.sleep(self._config.sweep_s)
 
     async def wait(self) -> None:
