@@ -212,7 +212,7 @@ def _sort(
             )
         elif outcome.code == _UNAUTHENTICATED:
             found.stop = f"the signer refused the session: {outcome.message}"
-        elif outcome.reason in _PASSING_REASONS:
+        elif outcome.reason in _PASSING_REASONS or _never_fits(outcome):
             found.stop = _refusal(outcome)
         elif outcome.retry_delay_ms or outcome.code in {_RESOURCE_EXHAUSTED, _UNAVAILABLE}:
             delay_s = outcome.retry_delay_ms / 1000 or _RETRY_S
@@ -222,6 +222,11 @@ def _sort(
             if any(name in outcome.rule for name in _RULES_OF_ONE):
                 found.splittable.add(batch.position)
     return found
+
+
+def _never_fits(refusal: ItemRefusal) -> bool:
+    """True if a cap is under what one transaction needs: there is no time at which it would fit."""
+    return refusal.reason == "RATE_LIMITED" and not refusal.retry_delay_ms
 
 
 def _refusal(refusal: ItemRefusal) -> str:

@@ -236,12 +236,16 @@ async def test_a_refusal_by_policy_fails_its_batch_only(desk: Desk) -> None:
     assert page.items[20].transaction_signature == ""
 
 
-@pytest.mark.parametrize("reason", ["FROZEN", "SCOPE_DENIED"])
-async def test_what_passes_pauses(desk: Desk, reason: str) -> None:
-    """A freeze, or a session that may not do it, fails nobody: the next execute pays the rest."""
+@pytest.mark.parametrize(
+    ("reason", "code"), [("FROZEN", 7), ("SCOPE_DENIED", 7), ("RATE_LIMITED", 8)]
+)
+async def test_what_passes_pauses(desk: Desk, reason: str, code: int) -> None:
+    """A freeze, a session that may not do it, or a cap that one transaction alone exceeds, fails
+    nobody and is not waited for: the next execute pays the rest.
+    """
 
     def script(item: SignItem) -> SignOutcome | None:
-        return ItemRefusal(reason, "signer.solward", 7, "not now", rule="freeze/all")
+        return ItemRefusal(reason, "signer.solward", code, "not now", rule="freeze/all")
 
     desk.signer.script = script
     paused = await desk.executed(60, TOTAL)
