@@ -1,36 +1,28 @@
 """What a plan must know of mints and token accounts: the state, and the extensions that matter.
 
-Layouts as of SPL Token and Token-2022 (little endian): a mint is 82 bytes, an account 165.
-Token-2022 adds, from byte 165, one byte for the kind and extensions as u16 type, u16 length, value.
-Anything that does not fit raises ValueError: no amount is guessed.
+See token_layout. Anything that does not fit raises ValueError: no amount is guessed.
 """
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.domain.addresses import encode_base58
 from gateway.domain.amounts import U64_MAX
-from gateway.domain.token_programs import TOKEN_2022, TOKEN_PROGRAMS
+from gateway.domain.token_layout import ACCOUNT_BYTES, Extension, Kind, split
+from gateway.domain.token_programs import TOKEN_2022
+from gateway.domain.tokens import read_account, read_mint_base
 
-_ACCOUNT_BYTES: Final = 165
-_MINT_BYTES: Final = 82
-_MINT_KIND, _ACCOUNT_KIND = 1, 2
-_INITIALIZED, _FROZEN = 1, 2
+_FROZEN: Final = 2
 _BASIS: Final = 10_000
-_EXTENSION: Final = struct.Struct("<HH")
 _RATE: Final = struct.Struct("<QQH")  # epoch, maximum, basis points
-# mint, owner, amount, delegate, state, native, delegated amount, close authority
-_ACCOUNT: Final = struct.Struct("<32s32sQI32sBIQQI32s")
 
-_TRANSFER_FEE_CONFIG, _TRANSFER_FEE_AMOUNT, _DEFAULT_STATE, _MEMO_TRANSFER = 1, 2, 6, 8
-_CONFIDENTIAL_ACCOUNT, _NON_TRANSFERABLE, _TRANSFER_HOOK, _PAUSABLE = 5, 9, 14, 26
 # What an account of such a mint has besides: type and length (4) and the value.
-_ACCOUNT_EXTENSION_BYTES: Final = {
-    _TRANSFER_FEE_CONFIG: 12,
-    _NON_TRANSFERABLE: 4,
-    _TRANSFER_HOOK: 5,
-    _PAUSABLE: 4,
+_ACCOUNT_EXTENSION_BYTES: Final[Mapping[int, int]] = {
+    Extension.TRANSFER_FEE_CONFIG: 12,
+    Extension.NON_TRANSFERABLE: 4,
+    Extension.TRANSFER_HOOK: 5,
+    Extension.PAUSABLE: 4,
 }
 _IMMUTABLE_OWNER_BYTES: Final = 4
 
@@ -91,71 +83,42 @@ class TokenState:
 
 def read_mint(address: str, program: str, data: bytes, epoch: int) -> MintTerms:
     """Decodes a mint; `epoch` decides which of two transfer fees holds. Raises ValueError."""
-    if program not in TOKEN_PROGRAMS or len(data) < _MINT_BYTES:
-        raise ValueError("not a mint of a token program")
-    extensions = _extensions(data, _MINT_BYTES, _MINT_KIND, program)
-    decimals, initialized = data[44], data[45]
-    if initialized != 1:
-        raise ValueError("the mint is not initialized")
-    extra = sum(_ACCOUNT_EXTENSION_BYTES.get(number, 0) for number in extensions)
-    size = _ACCOUNT_BYTES
+    base, extensions = split(data, program, Kind.MINT)
+    decimals, _ = read_mint_base(base)
+    size = ACCOUNT_BYTES
     if program == TOKEN_2022:
+        extra = sum(_ACCOUNT_EXTENSION_BYTES.get(number, 0) for number in extensions)
         size += 1 + _IMMUTABLE_OWNER_BYTES + extra
     return MintTerms(
         address=address,
         program=program,
         decimals=decimals,
         account_bytes=size,
-        fee=_fee(extensions.get(_TRANSFER_FEE_CONFIG), epoch),
-        is_frozen_by_default=extensions.get(_DEFAULT_STATE, b"")[:1] == bytes([_FROZEN]),
+        fee=_fee(extensions.get(Extension.TRANSFER_FEE_CONFIG), epoch),
+        is_frozen_by_default=extensions.get(Extension.DEFAULT_STATE, b"")[:1] == bytes([_FROZEN]),
         refusal=_refusal(extensions),
     )
 
 
 def read_token_account(program: str, lamports: int, data: bytes) -> TokenState:
     """Decodes a token account; raises ValueError."""
-    if program not in TOKEN_PROGRAMS or len(data) < _ACCOUNT_BYTES:
-        raise ValueError("not a token account")
-    extensions = _extensions(data, _ACCOUNT_BYTES, _ACCOUNT_KIND, program)
-    (mint, owner, amount, has_delegate, delegate, state, is_native, _, _, has_closer, closer) = (
-        _ACCOUNT.unpack_from(data)
-    )
-    if state not in {_INITIALIZED, _FROZEN}:
-        raise ValueError("the token account is not initialized")
+    base, extensions = split(data, program, Kind.ACCOUNT)
+    account = read_account(base, extensions)
     return TokenState(
         program=program,
         lamports=lamports,
         data_bytes=len(data),
-        mint=encode_base58(mint),
-        owner=encode_base58(owner),
-        amount=amount,
-        delegate=encode_base58(delegate) if has_delegate else "",
-        is_frozen=state == _FROZEN,
-        is_native=bool(is_native),
-        close_authority=encode_base58(closer) if has_closer else "",
-        withheld_amount=int.from_bytes(extensions.get(_TRANSFER_FEE_AMOUNT, b""), "little"),
-        requires_memo=extensions.get(_MEMO_TRANSFER, b"")[:1] == b"\1",
-        is_confidential=_CONFIDENTIAL_ACCOUNT in extensions,
+        mint=account.mint,
+        owner=account.owner,
+        amount=account.amount,
+        delegate=account.delegate,
+        is_frozen=account.frozen,
+        is_native=account.native,
+        close_authority=account.close_authority,
+        withheld_amount=account.withheld_amount,
+        requires_memo=extensions.get(Extension.MEMO_TRANSFER, b"")[:1] == b"\1",
+        is_confidential=Extension.CONFIDENTIAL_ACCOUNT in extensions,
     )
-
-
-def _extensions(data: bytes, size: int, kind: int, program: str) -> dict[int, bytes]:
-    if len(data) == size:
-        return {}
-    if program != TOKEN_2022 or len(data) <= _ACCOUNT_BYTES or data[_ACCOUNT_BYTES] != kind:
-        raise ValueError("account of another kind")
-    found: dict[int, bytes] = {}
-    at = _ACCOUNT_BYTES + 1
-    while at + _EXTENSION.size <= len(data):
-        number, length = _EXTENSION.unpack_from(data, at)
-        if number == 0:
-            break
-        end = at + _EXTENSION.size + length
-        if end > len(data) or number in found:
-            raise ValueError("malformed extensions")
-        found[number] = data[at + _EXTENSION.size : end]
-        at = end
-    return found
 
 
 def _fee(config: bytes | None, epoch: int) -> FeeRate | None:
@@ -171,11 +134,11 @@ def _fee(config: bytes | None, epoch: int) -> FeeRate | None:
     return FeeRate(basis_points, maximum) if basis_points and maximum else None
 
 
-def _refusal(extensions: dict[int, bytes]) -> str:
-    if _NON_TRANSFERABLE in extensions:
+def _refusal(extensions: Mapping[int, bytes]) -> str:
+    if Extension.NON_TRANSFERABLE in extensions:
         return "the mint's tokens are non-transferable"
-    if any(extensions.get(_TRANSFER_HOOK, b"")[32:64]):
+    if any(extensions.get(Extension.TRANSFER_HOOK, b"")[32:64]):
         return "the mint has a transfer hook, a program that is not decoded here"
-    if extensions.get(_PAUSABLE, b"")[32:33] == b"\1":
+    if extensions.get(Extension.PAUSABLE, b"")[32:33] == b"\1":
         return "the mint is paused"
     return ""

@@ -1,7 +1,7 @@
 """Token accounts and mints as a reader sees them, decoded byte by byte; see token_layout."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -92,7 +92,11 @@ class WalletTokens:
 
 def parse_token_account(data: bytes, program: str) -> TokenAccount:
     """Decodes an account of a token program; raises TokenDataError."""
-    base, extensions = split(data, program, Kind.ACCOUNT)
+    return read_account(*split(data, program, Kind.ACCOUNT))
+
+
+def read_account(base: bytes, extensions: Mapping[int, bytes]) -> TokenAccount:
+    """Decodes an account that `split` has taken apart; raises TokenDataError."""
     (mint, owner, amount, has_delegate, delegate, state, is_native, _reserve, delegated,
      has_closer, closer) = _ACCOUNT.unpack(base)  # fmt: skip
     if state not in (1, _FROZEN):
@@ -119,11 +123,7 @@ def parse_mint(data: bytes, program: str, *, is_cut: bool = False) -> Mint:
     Raises TokenDataError.
     """
     base, extensions = split(data, program, Kind.MINT, is_cut=is_cut)
-    has_authority, _, supply, decimals, initialized, has_freezer, _ = _MINT.unpack(base)
-    is_some(has_authority)
-    is_some(has_freezer)
-    if initialized != 1:
-        raise TokenDataError("mint is not initialized")
+    decimals, supply = read_mint_base(base)
     try:
         metadata = extensions.get(Extension.TOKEN_METADATA)
         symbol = symbol_of_extension(metadata) if metadata is not None else ""
@@ -134,7 +134,17 @@ def parse_mint(data: bytes, program: str, *, is_cut: bool = False) -> Mint:
     return Mint(decimals, supply, symbol, _pointer(extensions))
 
 
-def _pointer(extensions: dict[int, bytes]) -> str:
+def read_mint_base(base: bytes) -> tuple[int, int]:
+    """Returns the decimals and the supply of a mint's fixed part; raises TokenDataError."""
+    has_authority, _, supply, decimals, initialized, has_freezer, _ = _MINT.unpack(base)
+    is_some(has_authority)
+    is_some(has_freezer)
+    if initialized != 1:
+        raise TokenDataError("mint is not initialized")
+    return decimals, supply
+
+
+def _pointer(extensions: Mapping[int, bytes]) -> str:
     """Returns where the metadata is: MetadataPointer is an authority and an address, or zeros."""
     pointer = extensions.get(Extension.METADATA_POINTER)
     if pointer is None:
