@@ -200,6 +200,10 @@ class Wallets(Protocol):
         """Returns the indices in [first, first + count) that have no wallet."""
         ...
 
+    async def count_key_group(self, key_group: str) -> int:
+        """Returns how many wallets are of a key group."""
+        ...
+
     async def insert_derived(self, wallets: DerivedWallets) -> int:
         """Stores derived wallets."""
         ...

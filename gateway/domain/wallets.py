@@ -13,6 +13,8 @@ DERIVE_COUNT_MAX: Final = 10_000
 NAME_CHARACTERS_MAX: Final = 100
 TAG_CHARACTERS_MAX: Final = 64
 TAGS_PER_WALLET_MAX: Final = 50
+# What has one password is sealed anew together, in one call of the signer's: so many wallets.
+KEY_GROUP_WALLETS_MAX: Final = 20_000
 IMPORTED_INDEX: Final = -1
 """What the signer is told as the index of a wallet that no master derived."""
 

@@ -18,6 +18,7 @@ from gateway.domain.requests import RequestKey
 from gateway.domain.wallets import (
     DERIVATION_INDEX_MAX,
     DERIVE_COUNT_MAX,
+    KEY_GROUP_WALLETS_MAX,
     DerivedWallets,
     IndexRange,
     MasterWallet,
@@ -84,6 +85,7 @@ class Derivation:
                 indices = await _resolve(unit, command)
                 missing = await unit.wallets.missing_ranges(master.id, indices.first, indices.count)
                 if missing:
+                    await _require_room(unit, master, sum(gap.count for gap in missing))
                     async with aclosing(
                         self._store_missing(unit, command, master, indices, missing)
                     ) as derived_counts:
@@ -144,6 +146,17 @@ async def _resolve(unit: UnitOfWork, command: DeriveCommand) -> IndexRange:
             "too few indices are left after the highest one that is stored", field="first_index"
         )
     return IndexRange(last.first, command.count)
+
+
+async def _require_room(unit: UnitOfWork, master: MasterWallet, new: int) -> None:
+    """Refuses what would leave a password that nobody could change any more."""
+    stored = await unit.wallets.count_key_group(master.key_group)
+    if stored + new > KEY_GROUP_WALLETS_MAX:
+        raise PreconditionFailedError(
+            f"{stored} wallets have this master's password, and at most {KEY_GROUP_WALLETS_MAX} "
+            "can be sealed anew together: derive from another master",
+            field="count",
+        )
 
 
 def _wallets(

@@ -19,11 +19,17 @@ from gateway.domain.errors import (
     PreconditionFailedError,
 )
 from gateway.domain.ports import Store, UnitOfWork
-from gateway.domain.wallets import MasterWallet, SigningWallet, Wallet, WalletFilter
+from gateway.domain.wallets import (
+    KEY_GROUP_WALLETS_MAX,
+    MasterWallet,
+    SigningWallet,
+    Wallet,
+    WalletFilter,
+)
 from gateway.workflows.records import signing_wallet
 
 KEY_GROUPS_MAX = 16
-WALLETS_MAX = 20_000
+WALLETS_MAX = 10_000
 TOKEN_BYTES = 32
 
 
@@ -140,9 +146,10 @@ class SessionWorkflows:
         key_group: str,
         passwords: tuple[Secret, Secret],
     ) -> tuple[int, str]:
-        if len(wallets) > WALLETS_MAX:
+        if len(wallets) > KEY_GROUP_WALLETS_MAX:
             raise PreconditionFailedError(
-                f"{len(wallets)} wallets share this password; the signer rotates {WALLETS_MAX}"
+                f"{len(wallets)} wallets share this password; "
+                f"the signer seals {KEY_GROUP_WALLETS_MAX} anew"
             )
         sealed = [
             SealedMaster(master.fingerprint, master.encrypted_mnemonic, master.key_group)

@@ -29,6 +29,13 @@ def batch(ids: Sequence[str]) -> Callable[[], Any]:
 SIGNING = [
     Case(
         "signing.OpenSession",
+        lambda: signing_pb.OpenSessionRequest(
+            wallet_ids=signing_pb.WalletIds(ids=[new_id()] * 10_001), credential=in_clear()
+        ),
+        "wallet_ids.ids",
+    ),
+    Case(
+        "signing.OpenSession",
         lambda: signing_pb.OpenSessionRequest(credential=in_clear()),
         "master_wallet_id",
     ),

@@ -27,6 +27,8 @@ from solward.gateway.v1 import (
     signing_service_pb2_grpc,
     wallet_service_pb2_grpc,
 )
+from solward.gateway.v1 import master_wallet_service_pb2 as master_pb
+from solward.gateway.v1 import wallet_service_pb2 as wallet_pb
 
 PASSWORD = "correct horse battery"
 
@@ -164,3 +166,34 @@ def transfer(source: str, *destinations: str) -> bytes:
     payer = Pubkey.from_string(source)
     message = SolanaMessage.new_with_blockhash([instruction], payer, Hash.default())
     return bytes(Transaction.new_unsigned(message))
+
+
+def derive_request(
+    master: master_pb.MasterWallet, first_index: int | None, count: int, **options: object
+) -> wallet_pb.DeriveWalletsRequest:
+    """A derivation with a password in clear."""
+    request = wallet_pb.DeriveWalletsRequest(
+        request_id=new_id(), master_wallet_id=master.id, count=count, credential=in_clear()
+    )
+    if first_index is not None:
+        request.first_index = first_index
+    for name, value in options.items():
+        setattr(request, name, value)
+    return request
+
+
+async def derive(
+    gateway: Gateway, request: wallet_pb.DeriveWalletsRequest
+) -> wallet_pb.DeriveWalletsResponse:
+    """Derives and returns the last report."""
+    last = wallet_pb.DeriveWalletsResponse()
+    async for report in gateway.wallets.DeriveWallets(request):
+        last = report
+    return last
+
+
+async def derived_count(gateway: Gateway, master: master_pb.MasterWallet) -> int:
+    """The master's derived_count."""
+    request = master_pb.GetMasterWalletRequest(master_wallet_id=master.id)
+    response = await gateway.masters.GetMasterWallet(request)
+    return int(response.master_wallet.derived_count)

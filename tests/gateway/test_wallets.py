@@ -15,41 +15,15 @@ from tests.gateway.fake_signer import FakeSigner, address_of
 from tests.gateway.support import (
     PASSWORD,
     Gateway,
+    derive,
+    derive_request,
+    derived_count,
     in_clear,
     new_id,
     refusal_of,
     sealed,
     stream_refusal,
 )
-
-
-def derive_request(
-    master: master_pb.MasterWallet, first_index: int | None, count: int, **options: object
-) -> pb.DeriveWalletsRequest:
-    """A derivation with a password in clear."""
-    request = pb.DeriveWalletsRequest(
-        request_id=new_id(), master_wallet_id=master.id, count=count, credential=in_clear()
-    )
-    if first_index is not None:
-        request.first_index = first_index
-    for name, value in options.items():
-        setattr(request, name, value)
-    return request
-
-
-async def derive(gateway: Gateway, request: pb.DeriveWalletsRequest) -> pb.DeriveWalletsResponse:
-    """Derives and returns the last report."""
-    last = pb.DeriveWalletsResponse()
-    async for report in gateway.wallets.DeriveWallets(request):
-        last = report
-    return last
-
-
-async def derived_count(gateway: Gateway, master: master_pb.MasterWallet) -> int:
-    """The master's derived_count."""
-    request = master_pb.GetMasterWalletRequest(master_wallet_id=master.id)
-    response = await gateway.masters.GetMasterWallet(request)
-    return int(response.master_wallet.derived_count)
 
 
 async def test_master_is_created_once_for_one_request_id(

@@ -50,6 +50,11 @@ class WalletStorage:
         rows = await self._connection.fetch(_MISSING, master_wallet_id, first, count)
         return [IndexRange(row["first"], row["count"]) for row in rows]
 
+    async def count_key_group(self, key_group: str) -> int:
+        """Returns how many wallets are of a key group."""
+        query = "SELECT count(*) FROM wallets WHERE key_group = $1"
+        return int(await self._connection.fetchval(query, key_group))
+
     async def insert_derived(self, wallets: DerivedWallets) -> int:
         """Stores derived wallets with COPY and adds to derived_count; returns how many.
 

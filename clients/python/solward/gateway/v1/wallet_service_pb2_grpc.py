@@ -95,7 +95,7 @@ class WalletServiceServicer:
         """Derives and stores a range of wallets and streams progress; the last message has `done`. All or none
         is stored. Safe to repeat: wallets that are stored already stay as they are.
         Sealed password: purpose "password", RPC "DeriveWallets", fields (fingerprint, first_index, count);
-        first_index must then be given.
+        first_index must then be given. A master has at most 20,000 wallets: so many can be given a new password together.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

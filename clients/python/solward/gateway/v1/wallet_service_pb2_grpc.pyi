@@ -37,7 +37,7 @@ class WalletServiceStub:
     """Derives and stores a range of wallets and streams progress; the last message has `done`. All or none
     is stored. Safe to repeat: wallets that are stored already stay as they are.
     Sealed password: purpose "password", RPC "DeriveWallets", fields (fingerprint, first_index, count);
-    first_index must then be given.
+    first_index must then be given. A master has at most 20,000 wallets: so many can be given a new password together.
     """
     ImportWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.ImportWalletRequest, _wallet_service_pb2.ImportWalletResponse]
     """Stores a wallet whose key was made elsewhere. Idempotent by request_id.
@@ -71,7 +71,7 @@ class WalletServiceAsyncStub(WalletServiceStub):
     """Derives and stores a range of wallets and streams progress; the last message has `done`. All or none
     is stored. Safe to repeat: wallets that are stored already stay as they are.
     Sealed password: purpose "password", RPC "DeriveWallets", fields (fingerprint, first_index, count);
-    first_index must then be given.
+    first_index must then be given. A master has at most 20,000 wallets: so many can be given a new password together.
     """
     ImportWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.ImportWalletRequest, _wallet_service_pb2.ImportWalletResponse]  # type: ignore[assignment]
     """Stores a wallet whose key was made elsewhere. Idempotent by request_id.
@@ -108,7 +108,7 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         """Derives and stores a range of wallets and streams progress; the last message has `done`. All or none
         is stored. Safe to repeat: wallets that are stored already stay as they are.
         Sealed password: purpose "password", RPC "DeriveWallets", fields (fingerprint, first_index, count);
-        first_index must then be given.
+        first_index must then be given. A master has at most 20,000 wallets: so many can be given a new password together.
         """
 
     @_abc_1.abstractmethod
