@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 from solders.pubkey import Pubkey
 
-from gateway.domain.lookup_tables import LookupTable
+from gateway.adapters.solana_tx import SoldersTransactions
+from gateway.domain.instructions import transfer_lamports
+from gateway.domain.lookup_tables import LookupTable, LookupTables
+from gateway.domain.packing import TransactionVersion
+from gateway.domain.ports import ComputeBudget
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from solward_client.calls import Caller
 from solward_client.cli import main
@@ -98,6 +102,35 @@ def test_what_is_no_table_is_not_pinned(
         shown = capsys.readouterr()
         assert ("", True) == (shown.out, other in shown.err)
         assert "hidden" not in shown.err
+
+
+def test_a_transaction_is_explained_with_its_table(
+    listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the table's content `policy explain` sees who is paid, if the file pins that content."""
+    pinned, unpinned = tmp_path / "pinned.toml", tmp_path / "unpinned.toml"
+    group = '[[group]]\nname = "desk"\nmaster_fingerprints = ["*"]\nprograms = ["system"]\n'
+    group += 'lamports_per_transaction_max = 100_000\ndestinations = "any"\n'
+    unpinned.write_text("version = 1\n" + group)
+    pinned.write_text(f"version = 1\n[lookup_table]\n{LINE}{group}")
+    payer = str(Pubkey(bytes([251]) * 32))
+    wire = SoldersTransactions().compile(
+        TransactionVersion.V0,
+        payer,
+        [transfer_lamports(payer, address, 5) for address in HELD[:3]],
+        "1" * 32,
+        ComputeBudget(0, 0),
+        LookupTables([LookupTable(TABLE, content_of(HELD))]),
+    )
+    (tmp_path / "tx").write_bytes(wire)
+    argv = ["policy", "explain", str(tmp_path / "tx"), "--as", f"{'0' * 32}/1"]
+    shown = ["--lookup-table", f"{TABLE}={listed}"]
+    assert 1 == main([*argv, "--policy", str(pinned)])
+    assert 1 == main([*argv, "--policy", str(unpinned), *shown])
+    assert 2 == capsys.readouterr().out.count("desk/lookup_table: not pinned")
+    assert 0 == main([*argv, "--policy", str(pinned), *shown])
+    assert f"lamports 5 by {payer} to {HELD[2]}" in capsys.readouterr().out
+    assert 2 == main([*argv, "--policy", str(pinned), "--lookup-table", TABLE])
 
 
 def test_orders_name_tables(

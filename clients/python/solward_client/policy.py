@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from solward_client.lookup_tables import Table
 
 
 class PolicyToolError(Exception):
@@ -21,14 +23,20 @@ def check_file(policy: Path) -> dict[str, Any]:
 
 
 def explain(
-    policy: Path, wire: bytes, claims: Sequence[str], vault: Sequence[str] = ()
+    policy: Path,
+    wire: bytes,
+    claims: Sequence[str],
+    vault: Sequence[str] = (),
+    tables: Mapping[str, Table] | None = None,
 ) -> dict[str, Any]:
     """Return intent and verdicts of a transaction (wire bytes) under a policy file.
 
     `claims` say who signs, as `[ADDRESS=]FINGERPRINT/INDEX` or `[ADDRESS=]imported`; `vault` lists
-    addresses to be taken for the vault's own. Raises PolicyToolError.
+    addresses to be taken for the vault's own, `tables` what lookup tables hold. Raises
+    PolicyToolError.
     """
     options = [f"--as={claim}" for claim in claims] + [f"--vault={address}" for address in vault]
+    options += [f"--table={name}={held.content.hex()}" for name, held in (tables or {}).items()]
     return _run(["explain", f"--policy={policy}", *options], wire)
 
 

@@ -1,7 +1,8 @@
 """Reads a policy file with the signer's own code, in a process of its own.
 
     python -m solward_client.policy_tool check FILE
-    python -m solward_client.policy_tool explain --policy FILE --as WHO [--vault ADDRESS] < TX
+    python -m solward_client.policy_tool explain --policy FILE --as WHO [--vault ADDRESS]
+        [--table ADDRESS=CONTENT] < TX
 
 A second reader of the policy language could differ from the one that decides. Needs no secret and
 no signer: who a wallet is, which only the signer can prove, is taken from the command line.
@@ -11,7 +12,7 @@ Prints one JSON object; {"error"} with exit code 1 if the file or the transactio
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,16 @@ def check(policy: Policy) -> Facts:
 
 
 def explain(
-    policy: Policy, wire: bytes, claims: Sequence[tuple[str, str, int]], vault: Sequence[str]
+    policy: Policy,
+    wire: bytes,
+    claims: Sequence[tuple[str, str, int]],
+    vault: Sequence[str],
+    tables: Mapping[str, bytes],
 ) -> Facts:
     """Judge a transaction for each (address, fingerprint, index) that is to sign; an empty address
-    is the fee payer's. Raises IntentRejected.
+    is the fee payer's. `tables` are contents of lookup tables. Raises IntentRejected.
     """
-    message = parse_transaction(wire).message
+    message = parse_transaction(wire, policy.pinned_tables(tables)).message
     intent = read_intent(message, policy.ata_rent_lamports_max)
     wallets = [
         Wallet(address or intent.fee_payer, fingerprint, index)
@@ -142,6 +147,15 @@ def _who(text: str) -> tuple[str, str, int]:
     return address, fingerprint, int(index)
 
 
+def _table(text: str) -> tuple[str, bytes]:
+    """Parse ADDRESS=CONTENT, the content in hex. For argparse."""
+    address, _, content = text.partition("=")
+    try:
+        return address, bytes.fromhex(content)
+    except ValueError:
+        raise argparse.ArgumentTypeError("ADDRESS=CONTENT in hex") from None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 if the file was read and, with explain, every wallet may sign."""
     parser = argparse.ArgumentParser(prog="python -m solward_client.policy_tool")
@@ -151,13 +165,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     explained.add_argument("--policy", type=Path, required=True)
     explained.add_argument("--as", dest="claims", type=_who, action="append", required=True)
     explained.add_argument("--vault", action="append", default=[])
+    explained.add_argument("--table", type=_table, action="append", default=[])
     options = parser.parse_args(argv)
     try:
         policy = load(options.policy)
         if options.command == "check":
             facts = check(policy)
         else:
-            facts = explain(policy, sys.stdin.buffer.read(), options.claims, options.vault)
+            wire, tables = sys.stdin.buffer.read(), dict(options.table)
+            facts = explain(policy, wire, options.claims, options.vault, tables)
     except (PolicyError, IntentRejected) as error:
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
         return 1

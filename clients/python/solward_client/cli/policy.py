@@ -5,7 +5,7 @@ from pathlib import Path
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context
 from solward_client.cli.inputs import UsageError, read_lines, read_transaction
-from solward_client.lookup_tables import LookupTableError, from_chain, from_list
+from solward_client.lookup_tables import LookupTableError, Table, from_chain, from_list
 from solward_client.policy import PolicyToolError, check_file, explain
 from solward_client.signing import Transaction
 
@@ -59,6 +59,14 @@ def add(root: Group) -> None:
     )
     offline.add_argument(
         "--vault", action="append", default=[], metavar="ADDRESS", help="take it for the vault's"
+    )
+    offline.add_argument(
+        "--lookup-table",
+        dest="tables",
+        action="append",
+        default=[],
+        metavar="TABLE=FILE",
+        help="what a lookup table holds, one address a line in its order",
     )
 
 
@@ -143,11 +151,19 @@ def _ask(context: Context, wire: bytes) -> int:
     return 0 if answer.allowed else 1
 
 
+def _table(text: str) -> tuple[str, Table]:
+    address, equals, path = text.partition("=")
+    if not equals:
+        raise UsageError("--lookup-table takes TABLE=FILE")
+    return address, from_list(read_lines(path))
+
+
 def _judge(context: Context, wire: bytes) -> int:
     options, output = context.options, context.output
     try:
-        facts = explain(options.policy, wire, options.claims, options.vault)
-    except PolicyToolError as error:
+        tables = dict(map(_table, options.tables))
+        facts = explain(options.policy, wire, options.claims, options.vault, tables)
+    except (PolicyToolError, LookupTableError) as error:
         output.error(str(error))
         return 1
     if output.as_json:
