@@ -1,16 +1,15 @@
 """StreamTokenBalances on accounts that the real token programs made."""
 
 import asyncio
+import base64
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import grpc
 import pytest
 from solders.account import Account
 from solders.keypair import Keypair
-from solders.pubkey import Pubkey
 
 from gateway.adapters.associated_tokens import (
     associated_token_address,
@@ -19,36 +18,17 @@ from gateway.adapters.associated_tokens import (
 from gateway.api.balances_messages import token_balances
 from gateway.app import Adapters
 from gateway.domain.amounts import U64_MAX
-from gateway.domain.token_metadata import METAPLEX_PROGRAM
 from gateway.domain.tokens import TokenFilter, TokenHolding, WalletTokens
 from gateway.workflows.tokens import TokenWorkflows
 from solward.gateway.v1 import balance_service_pb2 as pb
 from tests.gateway.support import Gateway, stream_refusal
 from tests.reads.conftest import Adopt
-from tests.reads.metadata import extended_mint, interface, metaplex
+from tests.reads.streams import of, streamed
 from tests.reads.tokens import TOKEN, TOKEN_2022, TokenChain, associated
 from tests.support.svm_faults import Fault, Kind
 from tests.support.svm_rpc import SvmRpc
 
 BY_OWNER, MULTIPLE = "getTokenAccountsByOwner", "getMultipleAccounts"
-
-
-def of(*addresses: object, **options: Any) -> pb.StreamTokenBalancesRequest:
-    """A request for addresses, with a filter."""
-    return pb.StreamTokenBalancesRequest(
-        wallets=pb.WalletSelection(addresses=pb.AddressList(addresses=map(str, addresses))),
-        filter=pb.TokenFilter(**options),
-    )
-
-
-async def streamed(
-    gateway: Gateway, request: pb.StreamTokenBalancesRequest
-) -> list[pb.WalletTokenBalances]:
-    """All wallets of a stream."""
-    found = []
-    async for response in gateway.balances.StreamTokenBalances(request):
-        found += response.wallets
-    return found
 
 
 async def test_wallets_of_a_tag_with_both_programs(
@@ -98,13 +78,20 @@ async def test_one_wallets_failure_is_its_own(
 async def test_associated_accounts_a_hundred_a_call(
     gateway: Gateway, tokens: TokenChain, svm_rpc: SvmRpc
 ) -> None:
-    """One call for 100 wallets; auxiliary accounts are not seen, lamports sent ahead are none."""
+    """One call for 100 wallets; auxiliary accounts are not seen, lamports sent ahead are none, and
+    an account that its owner has handed on is said to be another's.
+    """
     mint = tokens.mint(TOKEN, 6)
     owners = [Keypair().pubkey() for _ in range(250)]
     tokens.issue(mint, tokens.open(owners[0], mint, TOKEN), 11, TOKEN)
     tokens.issue(mint, tokens.open_auxiliary(owners[1], mint, TOKEN), 12, TOKEN)
     tokens.issue(mint, tokens.open(owners[249], mint, TOKEN), 13, TOKEN)
     svm_rpc.chain.fund(associated(owners[2], mint, TOKEN), 10**9)
+    handed_on = tokens.open(owners[3], mint, TOKEN)
+    account = svm_rpc.chain.svm.get_account(handed_on)
+    assert account
+    data = account.data[:32] + bytes(owners[4]) + account.data[64:]
+    svm_rpc.chain.svm.set_account(handed_on, Account(account.lamports, data, TOKEN))
     svm_rpc.calls.clear()
     found = await streamed(gateway, of(*owners, mints=[str(mint)], associated_only=True))
     assert list(map(str, owners)) == [wallet.address for wallet in found]
@@ -113,7 +100,8 @@ async def test_associated_accounts_a_hundred_a_call(
         for place, wallet in enumerate(found)
         if wallet.token_balances
     }
-    assert {0: [(11, 6, True)], 249: [(13, 6, True)]} == amounts
+    assert {0: [(11, 6, True)], 3: [(0, 0, False)], 249: [(13, 6, True)]} == amounts
+    assert "FOREIGN_OWNER" == found[3].token_balances[0].error_reason
     assert all(not wallet.error_reason for wallet in found)
     assert (0, 3 + 2) == (svm_rpc.count(BY_OWNER), svm_rpc.count(MULTIPLE))  # 2 for the mint
 
@@ -138,48 +126,24 @@ async def test_mints_narrow_the_list(gateway: Gateway, tokens: TokenChain, svm_r
     assert 3 == len(wallet.token_balances)
 
 
-async def test_symbols_of_other_accounts(
-    gateway: Gateway, tokens: TokenChain, svm_rpc: SvmRpc
-) -> None:
-    """Metaplex's account for a mint, and what a metadata pointer names; one mint points astray."""
-    svm, owner = svm_rpc.chain.svm, Keypair().pubkey()
-    plain, pointing, astray = (
-        tokens.mint(TOKEN, 6),
-        tokens.mint(TOKEN_2022, 6),
-        tokens.mint(TOKEN_2022, 6),
-    )
-    for mint, program in ((plain, TOKEN), (pointing, TOKEN_2022), (astray, TOKEN_2022)):
-        tokens.open(owner, mint, program)
-    place, someone = Keypair().pubkey(), Keypair().pubkey()
-    svm.set_account(place, Account(10**9, interface(pointing, "ZEIG"), someone))
-    for mint in (pointing, astray):
-        svm.set_account(mint, Account(10**9, extended_mint(mint, pointer=place), TOKEN_2022))
-    for mint, symbol in ((plain, "PLEX"), (astray, "FAKE")):
-        at = Pubkey.from_string(metaplex_metadata_address(str(mint)))
-        program = Pubkey.from_string(METAPLEX_PROGRAM)
-        svm.set_account(at, Account(10**9, metaplex(mint, symbol), program))
-    (wallet,) = await streamed(gateway, of(owner))
-    assert {str(plain): "PLEX", str(pointing): "ZEIG", str(astray): ""} == {
-        item.mint: item.symbol for item in wallet.token_balances
+async def test_a_node_that_lists_another_mint(gateway: Gateway, svm_rpc: SvmRpc) -> None:
+    """Accounts of a mint that was not asked for are no answer: the wallet has an error."""
+    owner, mint = Keypair().pubkey(), Keypair().pubkey()
+    data = bytes(Keypair().pubkey()) + bytes(owner) + bytes(101)
+    entry = {
+        "pubkey": str(Keypair().pubkey()),
+        "account": {
+            "lamports": 5,
+            "owner": str(TOKEN),
+            "executable": False,
+            "data": [base64.b64encode(data).decode(), "base64"],
+        },
     }
-    assert {(6, "")} == {(item.decimals, item.error_reason) for item in wallet.token_balances}
-
-
-async def test_huge_metadata_spoils_nothing(
-    gateway: Gateway, tokens: TokenChain, svm_rpc: SvmRpc
-) -> None:
-    """A mint with megabytes of metadata has decimals, and is not read whole."""
-    owner, mint, other = Keypair().pubkey(), tokens.mint(TOKEN_2022, 6), tokens.mint(TOKEN, 3)
-    tokens.open(owner, mint, TOKEN_2022)
-    tokens.open(owner, other, TOKEN)
-    data = extended_mint(mint, "GELD", pointer=mint, uri="u" * 60_000)
-    svm_rpc.chain.svm.set_account(mint, Account(10**12, data, TOKEN_2022))
-    (wallet,) = await streamed(gateway, of(owner))
-    found = {item.mint: (item.decimals, item.symbol, item.error_reason)
-             for item in wallet.token_balances}  # fmt: skip
-    assert {str(mint): (6, "GELD", ""), str(other): (3, "", "")} == found
-    slices = [params[1].get("dataSlice") for name, params in svm_rpc.calls if name == MULTIPLE]
-    assert all(part and part["length"] <= 4_096 for part in slices)
+    answer = {"context": {"slot": 5_000}, "value": [entry]}
+    svm_rpc.faults.result(BY_OWNER, answer, times=None)
+    call = gateway.balances.StreamTokenBalances(of(owner, mints=[str(mint)]), timeout=2)
+    (wallet,) = [wallet async for response in call for wallet in response.wallets]
+    assert ("RPC_UNAVAILABLE", 0) == (wallet.error_reason, len(wallet.token_balances))
 
 
 @pytest.mark.parametrize(

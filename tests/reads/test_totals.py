@@ -11,6 +11,7 @@ from gateway.domain.amounts import U64_MAX
 from gateway.domain.errors import PreconditionFailedError
 from gateway.domain.tokens import TokenAccount, TokenHolding, WalletTokens
 from gateway.domain.totals import MINTS_MAX, Totals
+from gateway.workflows import selections
 from solward.gateway.v1 import balance_service_pb2 as pb
 from solward.gateway.v1 import wallet_service_pb2 as wallet_pb
 from tests.gateway.fake_signer import FakeSigner
@@ -111,6 +112,26 @@ async def test_what_is_missing_is_said(
     }
 
 
+async def test_a_mint_that_was_not_read_at_first(
+    gateway: Gateway, tokens: TokenChain, svm_rpc: SvmRpc
+) -> None:
+    """What the node did not say of a mint for the first wallets it may for the next."""
+    mint = tokens.mint(TOKEN, 4)
+    owners = [Keypair().pubkey() for _ in range(40)]
+    for owner in (owners[0], owners[39]):
+        tokens.issue(mint, tokens.open(owner, mint, TOKEN), 1, TOKEN)
+    refusal = {"code": -32602, "message": "no"}
+    balances = Fault("getMultipleAccounts", Kind.DELAY, 1)
+    balances.gate.set()
+    svm_rpc.faults.add(balances)  # the wallets' own lamports come first
+    svm_rpc.faults.add(Fault("getMultipleAccounts", Kind.ERROR, 1, refusal))
+    addresses = pb.AddressList(addresses=map(str, owners))
+    request = pb.GetTotalBalancesRequest(wallets=pb.WalletSelection(addresses=addresses))
+    answer = await gateway.balances.GetTotalBalances(request)
+    (total,) = answer.tokens
+    assert ("2", 4, "") == (total.amount, total.decimals, total.error_reason)
+
+
 async def test_a_wallet_counts_once(gateway: Gateway, svm_rpc: SvmRpc, tokens: TokenChain) -> None:
     """An address that is named twice is one wallet."""
     key = tokens.boss.pubkey()
@@ -140,10 +161,12 @@ async def test_a_policy_group(
     adopt: Adopt,
     wallets: list[wallet_pb.Wallet],
     svm_rpc: SvmRpc,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The signer says who is in a group: derived wallets in one, imported in another, none in a
     third; in order of creation. A group that the policy has not is refused.
     """
+    monkeypatch.setattr(selections, "_PROOFS_PER_CALL", 2)
     guest = Keypair()
     await adopt(guest)
     svm_rpc.chain.fund(guest.pubkey(), 9)

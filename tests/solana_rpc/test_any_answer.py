@@ -30,6 +30,7 @@ CALLS: dict[str, Callable[[SolanaRpc], Awaitable[Any]]] = {
     "getBalance": lambda rpc: rpc.get_balance(MINT),
     "getMultipleAccounts": lambda rpc: rpc.get_accounts(ADDRESSES[:2]),
     "getTokenAccountsByOwner": lambda rpc: rpc.get_token_accounts(MINT, TOKEN),
+    "getTokenAccountsByOwner of a mint": lambda rpc: rpc.get_token_accounts_of_mint(MINT, MINT),
     "getSignaturesForAddress": lambda rpc: rpc.get_signatures(MINT, 2),
     "getTransaction": lambda rpc: rpc.get_transaction_details(SIGNATURE),
     "getMinimumBalanceForRentExemption": lambda rpc: rpc.get_rent_exempt_lamports(0),

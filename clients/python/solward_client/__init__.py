@@ -8,6 +8,7 @@ with Solward.connect("unix:/run/solward/gateway.sock") as solward:
 """
 
 from solward_client.admin import Admin
+from solward_client.balances import select
 from solward_client.channel import Tls
 from solward_client.client import Solward
 from solward_client.distributions import Payout
@@ -25,4 +26,5 @@ __all__ = [
     "Tls",
     "Transaction",
     "WalletFilter",
+    "select",
 ]

@@ -7,6 +7,7 @@ from gateway.adapters.solana_rpc import wire, wire_reads
 from gateway.adapters.solana_rpc.circuit import EndpointSnapshot
 from gateway.adapters.solana_rpc.errors import shorten
 from gateway.adapters.solana_rpc.pool import RpcPool
+from gateway.domain.addresses import decode_base58
 from gateway.domain.chain import Account, Commitment, TokenAccountsReading
 from gateway.domain.history import (
     SignatureRecord,
@@ -61,8 +62,8 @@ class WalletReads:
         min_context_slot: int = 0,
     ) -> TokenAccountsReading:
         """Reads all of an owner's accounts of one mint, whichever its program, undecoded."""
-        programs = set(TOKEN_PROGRAMS)
-        return await self._owned(owner, {"mint": mint}, programs, commitment, min_context_slot)
+        where, programs = {"mint": mint}, set(TOKEN_PROGRAMS)
+        return await self._owned(owner, where, programs, commitment, min_context_slot, mint)
 
     async def _owned(
         self,
@@ -71,9 +72,14 @@ class WalletReads:
         programs: Collection[str],
         commitment: Commitment,
         min_context_slot: int,
+        mint: str = "",
     ) -> TokenAccountsReading:
+        begins = decode_base58(mint) if mint else b""
+
         def check(found: wire.InContext[list[wire_reads.KeyedAccountWire]]) -> None:
             require_slot(found.context, min_context_slot)
+            if not all(item.account.data[0].startswith(begins) for item in found.value):
+                raise ValueError("an account of another mint is listed")
             if len({item.pubkey for item in found.value}) != len(found.value):
                 raise ValueError("an account is listed twice")
             if any(item.account.owner not in programs for item in found.value):
