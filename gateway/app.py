@@ -196,6 +196,7 @@ def add_services(server: grpc.aio.Server, config: Config, adapters: Adapters) ->
         DistributionWorkflows(store, chain, planning, engine),
         ResolutionWorkflows(store, chain),
         partial(watch, store, clock),
+        clock,
     )
     master_grpc.add_MasterWalletServiceServicer_to_server(
         MasterWalletService(MasterWorkflows(store, signer, gate)), server

@@ -1,6 +1,7 @@
 """DistributionService."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,7 +10,9 @@ import grpc
 from gateway.api import distribution_messages as messages
 from gateway.api import distribution_orders as orders
 from gateway.api import fields
+from gateway.domain import deadline
 from gateway.domain.orders import Order
+from gateway.domain.ports import Clock
 from gateway.domain.requests import require_uuid
 from gateway.workflows.distribution import DistributionWorkflows
 from gateway.workflows.distribution_resolutions import ResolutionWorkflows
@@ -17,6 +20,7 @@ from gateway.workflows.distribution_watch import Progress
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from solward.gateway.v1 import distribution_service_pb2_grpc as pb_grpc
 
+Context = grpc.aio.ServicerContext[Any, Any]
 Watch = Callable[[UUID], AsyncIterator[Progress]]
 _NAME: Final = "distribution_id"
 
@@ -25,14 +29,19 @@ class DistributionService(pb_grpc.DistributionServiceServicer):
     """Plans, executes and watches payouts."""
 
     def __init__(
-        self, workflows: DistributionWorkflows, resolutions: ResolutionWorkflows, watch: Watch
+        self,
+        workflows: DistributionWorkflows,
+        resolutions: ResolutionWorkflows,
+        watch: Watch,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._workflows = workflows
         self._resolutions = resolutions
         self._watch = watch
 
     async def EstimateCost(
-        self, request: pb.EstimateCostRequest, _context: object
+        self, request: pb.EstimateCostRequest, context: Context
     ) -> pb.EstimateCostResponse:
         order: Order
         if request.HasField("consolidation"):
@@ -41,35 +50,45 @@ class DistributionService(pb_grpc.DistributionServiceServicer):
             order = orders.closing(request.closing)
         else:
             order = orders.estimated(request)
-        return pb.EstimateCostResponse(
-            estimate=messages.estimate(await self._workflows.estimate(order))
-        )
+        with self._in_time(context):
+            estimate = await self._workflows.estimate(order)
+        return pb.EstimateCostResponse(estimate=messages.estimate(estimate))
 
     async def CreateDistribution(
-        self, request: pb.CreateDistributionRequest, _context: object
+        self, request: pb.CreateDistributionRequest, context: Context
     ) -> pb.CreateDistributionResponse:
         request_id = fields.request_id(request.request_id)
-        made = await self._create(request_id, orders.payout(request), request.validate_only)
+        order = orders.payout(request)
+        made = await self._create(request_id, order, request.validate_only, context)
         return pb.CreateDistributionResponse(distribution=made)
 
     async def CreateConsolidation(
-        self, request: pb.CreateConsolidationRequest, _context: object
+        self, request: pb.CreateConsolidationRequest, context: Context
     ) -> pb.CreateConsolidationResponse:
         request_id = fields.request_id(request.request_id)
-        made = await self._create(request_id, orders.consolidation(request), request.validate_only)
+        order = orders.consolidation(request)
+        made = await self._create(request_id, order, request.validate_only, context)
         return pb.CreateConsolidationResponse(distribution=made)
 
     async def CloseEmptyAccounts(
-        self, request: pb.CloseEmptyAccountsRequest, _context: object
+        self, request: pb.CloseEmptyAccountsRequest, context: Context
     ) -> pb.CloseEmptyAccountsResponse:
         request_id = fields.request_id(request.request_id)
-        made = await self._create(request_id, orders.closing(request), request.validate_only)
+        order = orders.closing(request)
+        made = await self._create(request_id, order, request.validate_only, context)
         return pb.CloseEmptyAccountsResponse(distribution=made)
 
-    async def _create(self, request_id: str, order: Order, dry: bool) -> pb.Distribution:
-        if dry:
-            return messages.plan(await self._workflows.plan(order))
-        return messages.distribution(await self._workflows.create(request_id, order))
+    async def _create(
+        self, request_id: str, order: Order, dry: bool, context: Context
+    ) -> pb.Distribution:
+        with self._in_time(context):
+            if dry:
+                return messages.plan(await self._workflows.plan(order))
+            return messages.distribution(await self._workflows.create(request_id, order))
+
+    def _in_time(self, context: Context) -> AbstractContextManager[None]:
+        """Bounds reads of the chain by the caller's patience. Not for what starts a run."""
+        return deadline.within(context.time_remaining(), self._clock.monotonic_s())
 
     async def ExecuteDistribution(
         self, request: pb.ExecuteDistributionRequest, _context: object
@@ -127,12 +146,13 @@ class DistributionService(pb_grpc.DistributionServiceServicer):
         return pb.CancelDistributionResponse(distribution=messages.distribution(cancelled))
 
     async def ResolveUnknown(
-        self, request: pb.ResolveUnknownRequest, context: grpc.aio.ServicerContext[Any, Any]
+        self, request: pb.ResolveUnknownRequest, context: Context
     ) -> pb.ResolveUnknownResponse:
-        resolved = await self._resolutions.resolve(
-            require_uuid(request.distribution_id, _NAME),
-            request.etag,
-            orders.declaration(request, context.peer() or "unknown"),
-            request.transaction_signature_again,
-        )
+        with self._in_time(context):
+            resolved = await self._resolutions.resolve(
+                require_uuid(request.distribution_id, _NAME),
+                request.etag,
+                orders.declaration(request, context.peer() or "unknown"),
+                request.transaction_signature_again,
+            )
         return pb.ResolveUnknownResponse(distribution=messages.distribution(resolved))

@@ -217,7 +217,7 @@ class Planning:
         )
 
     async def _balances(self, addresses: Sequence[str]) -> list[int]:
-        readings = await self._chain.get_balances(addresses)
+        readings = await self._chain.get_balances(addresses, "finalized")
         if any(reading.error_reason for reading in readings):
             raise ChainUnavailableError("the balances could not be read")
         return [reading.balance_lamports for reading in readings]

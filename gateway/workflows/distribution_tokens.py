@@ -19,7 +19,7 @@ _OWNERS_AT_ONCE: Final = 8
 
 
 class TokenReadings:
-    """Reads mints, associated accounts and all accounts of owners."""
+    """Reads mints, associated accounts and all accounts of owners, finalized."""
 
     def __init__(self, chain: Chain, compiler: TransactionCompiler) -> None:
         self._chain = chain
@@ -27,7 +27,7 @@ class TokenReadings:
 
     async def mint(self, address: str) -> MintTerms:
         """Reads a mint and the epoch, at one slot; raises InvalidArgumentError if it is none."""
-        reading = await self._chain.get_accounts([address, _CLOCK])
+        reading = await self._chain.get_accounts([address, _CLOCK], "finalized")
         found, clock = reading.accounts
         if found is None:
             raise InvalidArgumentError("no such mint", field="mint")
@@ -70,7 +70,7 @@ class TokenReadings:
 
         async def read(owner: str) -> list[Holder]:
             async with gate:
-                reading = await self._chain.get_token_accounts(owner, mint.program)
+                reading = await self._chain.get_token_accounts(owner, mint.program, "finalized")
             own = self._compiler.associated_token_address(owner, mint.program, mint.address)
             found = [
                 Holder(owner, address, state)
@@ -99,7 +99,7 @@ class TokenReadings:
 
         async def read(owner: str, program: str) -> list[HeldAccount]:
             async with gate:
-                reading = await self._chain.get_token_accounts(owner, program)
+                reading = await self._chain.get_token_accounts(owner, program, "finalized")
             return [
                 HeldAccount(address, owner, _decoded(account))
                 for address, account in reading.accounts.items()
@@ -121,7 +121,7 @@ class TokenReadings:
         readings = await asyncio.gather(
             *(
                 self._chain.get_accounts(
-                    addresses[start : start + _ACCOUNTS_PER_CALL], data_slice=data_slice
+                    addresses[start : start + _ACCOUNTS_PER_CALL], "finalized", data_slice
                 )
                 for start in starts
             )

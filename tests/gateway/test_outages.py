@@ -23,6 +23,7 @@ from gateway.domain.errors import StoreUnavailableError
 from gateway.readiness import NEEDS, Readiness
 from gateway.workflows.usage import UsageLog
 from solward.gateway.v1 import balance_service_pb2 as balance_pb
+from solward.gateway.v1 import distribution_service_pb2 as distribution_pb
 from solward.gateway.v1 import master_wallet_service_pb2 as master_pb
 from solward.gateway.v1 import signing_service_pb2 as signing_pb
 from solward.gateway.v1 import wallet_service_pb2 as wallet_pb
@@ -216,3 +217,21 @@ async def test_times_of_use_survive_an_outage() -> None:
     store.fails = False
     await usage.flush()
     assert {one, two} == set(store.stored)
+
+
+async def test_planning_ends_with_its_callers_patience(
+    gateway: Gateway, svm_rpc: SvmRpc, wallets: list[wallet_pb.Wallet]
+) -> None:
+    """A node that stalls: the refusal comes before the caller's deadline, and names the node."""
+    stalled = svm_rpc.faults.delay("getMultipleAccounts", times=None)
+    request = distribution_pb.EstimateCostRequest(
+        source_wallet_id=wallets[0].id,
+        recipients=distribution_pb.Recipients(
+            wallet_ids=distribution_pb.RecipientIds(ids=[wallet.id for wallet in wallets[1:]])
+        ),
+        total_lamports=20_000_000,
+        split=distribution_pb.Split(even=distribution_pb.EvenSplit()),
+    )
+    refusal = await refusal_of(gateway.distributions.EstimateCost(request, timeout=4))
+    stalled.gate.set()
+    assert (UNAVAILABLE, "RPC_UNAVAILABLE") == (refusal.code, refusal.reason)

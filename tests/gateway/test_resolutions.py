@@ -23,7 +23,9 @@ Change = Callable[[pb.ResolveUnknownRequest], Any]
 
 
 @pytest.fixture
-async def parked(gateway: Gateway, wallets: list[wallet_pb.Wallet]) -> pb.Distribution:
+async def parked(
+    gateway: Gateway, wallets: list[wallet_pb.Wallet], svm_rpc: SvmRpc
+) -> pb.Distribution:
     """A distribution whose only transaction is UNKNOWN."""
     recipients = pb.RecipientIds(ids=[wallet.id for wallet in wallets[1:]])
     create = pb.CreateDistributionRequest(
@@ -36,6 +38,7 @@ async def parked(gateway: Gateway, wallets: list[wallet_pb.Wallet]) -> pb.Distri
     made = (await gateway.distributions.CreateDistribution(create)).distribution
     distribution_id, worker = UUID(made.id), UUID(int=7)
     store = gateway.workers.engine._store
+    svm_rpc.chain.fund(Pubkey(b"\x07" * 32), 10**9)
     async with store.transaction() as unit:
         await unit.distributions.set_state(distribution_id, DistributionState.EXECUTING)
         await unit.distributions.claim(distribution_id, worker, 60, 1)

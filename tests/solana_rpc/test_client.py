@@ -115,6 +115,40 @@ async def test_reads_are_repeated_with_jitter_and_retry_after() -> None:
     assert node.requests[0] == ("getBlockHeight", [{"commitment": "finalized"}])
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "3"}, 3.0),
+        ({"Retry-After": "99999"}, 30.0),
+        ({"Retry-After": "-1"}, 0.0),
+        ({"Retry-After": "9" * 400}, 0.0),
+        (
+            {
+                "Retry-After": "Mon, 23 Nov 2026 00:00:07 GMT",
+                "Date": "Mon, 23 Nov 2026 00:00:02 GMT",
+            },
+            5.0,
+        ),
+        (
+            {
+                "Retry-After": "Mon, 23 Nov 2020 00:00:07 GMT",
+                "Date": "Mon, 23 Nov 2026 00:00:02 GMT",
+            },
+            0.0,
+        ),
+        ({"Retry-After": "Mon, 23 Nov 2026 00:00:07 GMT"}, 0.0),
+        ({"Retry-After": "Mon, 99 Nov 99999 00:00:07 GMT", "Date": "x"}, 0.0),
+    ],
+)
+async def test_retry_after(headers: dict[str, str], seconds: float) -> None:
+    """Seconds, or a date after the answer's own; at most 30 s; anything else is no wish."""
+    limits = EndpointLimits()
+    handler = httpx.MockTransport(lambda _: httpx.Response(429, headers=headers))
+    with pytest.raises(RpcError) as caught:
+        await Endpoint("http://node", limits, transport=handler).post(b"{}")
+    assert seconds == caught.value.retry_after_s
+
+
 async def test_reads_give_up() -> None:
     """After four tries a read raises the last error, which is ChainUnavailableError."""
     node = FakeNode(lambda _i, _m, _p: httpx.Response(502))

@@ -1,5 +1,6 @@
 """When a transaction counts as never landed: what nodes must prove, each by itself."""
 
+import base64
 from collections.abc import AsyncIterator
 
 import httpx
@@ -12,19 +13,20 @@ from gateway.domain.chain import LapsedTransaction, LapseReading, SignatureStatu
 from gateway.domain.states import BatchState, DistributionState
 from tests.distribution.support import Desk, open_desk
 from tests.solana_rpc.support import FakeNode, ManualClock, in_context, result
-from tests.solana_rpc.test_client import account
+from tests.solana_rpc.test_client import account, signed
 from tests.support.fixtures import MakeSvmRpc
 from tests.support.svm_chain import SvmChain
 
 SIGNATURE = "5" * 88
-PAYER = "1" * 31 + "2"
+FUNDED = signed("legacy")
+FUNDING, PAYER = str(FUNDED.signatures[0]), str(FUNDED.message.account_keys[0])
 LAPSED = LapsedTransaction(SIGNATURE, PAYER, last_valid_block_height=350, blockhash_slot=1_200)
 FINALIZED = {"slot": 1_201, "err": None, "confirmationStatus": "finalized"}
 
 
 def provider(
     *, height: int = 351, first: int = 1_200, slot: int = 1_400, seen: object = None,
-    context_slot: int = 1_400, balance: int = 0, listed: list[object] | None = None,
+    context_slot: int = 1_400, balance: int = 9, listed: list[object] | None = None,
     other: object = FINALIZED,
 ) -> FakeNode:  # fmt: skip
     """A node that proves absence, unless told otherwise."""
@@ -34,7 +36,7 @@ def provider(
         "getFirstAvailableBlock": first,
         "getSlot": slot,
         "getMultipleAccounts": in_context([account(balance)], slot),
-        "getSignaturesForAddress": listed or [],
+        "getSignaturesForAddress": [*(listed or []), listed_as(FUNDING, 1_100)],
         "getTransaction": record(seen),
     }
 
@@ -43,9 +45,18 @@ def provider(
             assert isinstance(params[0], list)
             statuses = [seen if one == SIGNATURE else other for one in params[0]]
             return result(request_id, in_context(statuses, context_slot))
+        if method == "getTransaction" and params[0] == FUNDING:
+            return result(request_id, funding())
         return result(request_id, answers[method])
 
     return FakeNode(reply)
+
+
+def funding() -> object:
+    """The transaction by which the payer came to what it holds."""
+    meta = {"err": None, "fee": 0, "preBalances": [0, 0, 1], "postBalances": [9, 0, 1]}
+    wire = [base64.b64encode(bytes(FUNDED)).decode(), "base64"]
+    return {"slot": 1_100, "transaction": wire, "version": "legacy", "meta": meta}
 
 
 def record(status: object) -> object:
@@ -72,9 +83,9 @@ async def ask(*nodes: FakeNode, providers_min: int = 1) -> LapseReading:
     return (await rpc.get_lapsed_statuses([LAPSED]))[0]
 
 
-def listed_as(signature: str) -> object:
+def listed_as(signature: str, slot: int = 1_300) -> object:
     """An entry in the list of the payer's transactions."""
-    return {"signature": signature, "slot": 1_300, "err": None}
+    return {"signature": signature, "slot": slot, "err": None}
 
 
 async def test_one_node_proves_absence() -> None:
@@ -92,7 +103,7 @@ async def test_one_node_proves_absence() -> None:
         (provider(first=1_201), "history begins after"),
         (provider(context_slot=1_399), "fell behind"),
         (provider(slot=1_350), "runs ahead of its slots"),
-        (provider(balance=5), "begins too late"),
+        (provider(balance=5), "balance is not what the list comes to"),
         (provider(listed=[listed_as("3" * 88)]), "have been read"),
         (provider(listed=[listed_as(SIGNATURE)]), "lists it"),
         (provider(listed=[listed_as("3" * 88)], other=None), "no status of a transaction"),
@@ -127,8 +138,9 @@ async def test_a_node_that_keeps_its_history_to_itself() -> None:
 
 async def test_a_payer_that_cannot_be_accounted_for() -> None:
     """One provider then proves nothing; two that agree do, unless one contradicts itself."""
-    assert not (await ask(provider(balance=5))).is_absent
-    both = [provider(balance=5), provider(balance=5)]
+    unread = [listed_as("3" * 88)]
+    assert not (await ask(provider(listed=unread))).is_absent
+    both = [provider(listed=unread), provider(listed=unread)]
     assert (await ask(*both, providers_min=2)).is_absent
     lists_it = provider(listed=[listed_as(SIGNATURE)])
     assert not (await ask(provider(), lists_it, providers_min=2)).is_absent

@@ -113,9 +113,12 @@ async def test_a_history_from_the_start_begins_with_nothing() -> None:
     assert Statement(["1", "0"]) == await statement(Node([5, -2], opening=0), 50)
     pruned = Node([5, -2, -1], opening=0, lost={"0"})
     assert "begins too late" in (await statement(pruned, 50)).unread
-    nothing = Node([], opening=0)
-    assert Statement([]) == await statement(nothing)
     assert "begins too late" in (await statement(Node([], opening=7))).unread
+
+
+async def test_a_payer_that_nobody_knows() -> None:
+    """Without a transaction or a lamport it never paid for anything: perhaps another cluster."""
+    assert "never heard" in (await statement(Node([], opening=0))).gap
 
 
 async def test_what_landed_after_the_balance_was_read_does_not_count() -> None:

@@ -171,6 +171,9 @@ class StatementReader:
             # Should one of them have been told wrong, the next reading asks again.
             self._forget(found.payer, listed)
             return Statement(listed, gap="its payer's balance is not what the list comes to")
+        if not listed and not balance:
+            # Whoever was to pay had something once: the node may be of another cluster.
+            return Statement(gap="the node has never heard of its payer")
         if opening and not found.is_anchored:
             return Statement(listed, unread="the list of its payer's transactions begins too late")
         return Statement(listed)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -117,8 +118,16 @@ class Endpoint:
         return b"".join(chunks)
 
     def _retry_after_s(self, response: httpx.Response) -> float:
-        """Returns the Retry-After header in seconds, bounded; 0 if it is absent or a date."""
+        """Returns the Retry-After header in seconds, bounded; 0 if it is absent or unreadable.
+
+        A date counts from the answer's own: the node's clock may be any.
+        """
         value = response.headers.get("Retry-After", "")
-        if not (value.isascii() and value.isdigit()) or len(value) > 9:
+        if value.isascii() and value.isdigit() and len(value) <= 9:
+            return min(float(value), self._limits.retry_after_s_max)
+        try:
+            then = parsedate_to_datetime(value)
+            seconds = (then - parsedate_to_datetime(response.headers["Date"])).total_seconds()
+        except (KeyError, ValueError, TypeError, OverflowError):
             return 0.0
-        return min(float(value), self._limits.retry_after_s_max)
+        return min(max(seconds, 0.0), self._limits.retry_after_s_max)
