@@ -14,6 +14,7 @@ from solders.pubkey import Pubkey
 from gateway.adapters.postgres import migrate
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from solward.gateway.v1 import master_wallet_service_pb2 as master_pb
+from solward.gateway.v1 import signing_service_pb2 as signing_pb
 from solward.gateway.v1 import wallet_service_pb2 as wallet_pb
 from tests.crash.node import ScriptedNode
 from tests.crash.parts import PACE, Gateway, Postgres
@@ -29,6 +30,9 @@ State = pb.Distribution
 FUNDS = 10**15
 # The whole suite, or the sample that `make test` has time for.
 EVERYTHING = bool(os.environ.get("CRASH_EVERYTHING"))
+_WAITING = "waits for ExecuteDistribution"
+# A session that was just given may not have been noticed yet.
+_SESSION_S_MIN = 0.5
 _AWAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 ENDED = {
     State.STATE_COMPLETED,
@@ -54,6 +58,8 @@ class Desk:
     funds: int = 0
     orders: int = 0
     sessions_given: int = 0
+    _open_sessions: list[bytes] = field(default_factory=list)
+    _session_given_at: float = 0.0
 
     @property
     def database_url(self) -> str:
@@ -134,6 +140,8 @@ class Desk:
         master = self.master
         token = self.patiently(lambda: client.session(master))
         self.sessions_given += 1
+        self._open_sessions.append(token)
+        self._session_given_at = time.monotonic()
         request = pb.ExecuteDistributionRequest(
             distribution_id=plan.id, etag=plan.etag, session_token=token
         )
@@ -181,17 +189,24 @@ class Desk:
         return found
 
     def finish(self, plan: pb.Distribution, timeout_s: float = 40) -> pb.Distribution:
-        """Waits for the end; gives a new session whenever the gateway asks for one."""
+        """Waits for the end; gives a new session whenever the gateway asks for one.
+
+        Then all sessions are closed, for a signer keeps only so many.
+        """
 
         def ended(found: pb.Distribution) -> bool:
-            waits = "waits for ExecuteDistribution" in found.last_error
-            if found.state == State.STATE_PAUSED or (
-                found.state == State.STATE_EXECUTING and waits
-            ):
+            waits = found.state == State.STATE_EXECUTING and _WAITING in found.last_error
+            is_given = time.monotonic() - self._session_given_at < _SESSION_S_MIN
+            if (found.state == State.STATE_PAUSED or waits) and not is_given:
                 self.execute(plan)
             return found.state in ENDED
 
-        return self.until(plan, ended, timeout_s)
+        found = self.until(plan, ended, timeout_s)
+        signing = self.client().signing
+        while self._open_sessions:
+            request = signing_pb.CloseSessionRequest(session_token=self._open_sessions.pop())
+            self.patiently(partial(signing.CloseSession, request))
+        return found
 
     def kill(self, victim: str) -> None:
         """SIGKILLs "gateway" (the first), "signer" or "postgres"."""

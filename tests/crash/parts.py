@@ -71,6 +71,8 @@ class Postgres:
     def kill(self) -> None:
         """SIGKILLs the postmaster and every backend at once, as a dying machine would."""
         postmaster = psutil.Process(self.server.process.pid)
+        # Else it could start one more that outlives it, and keeps its memory in use.
+        postmaster.send_signal(signal.SIGSTOP)
         family = [postmaster, *postmaster.children(recursive=True)]
         for one in family:
             one.send_signal(signal.SIGKILL)

@@ -11,8 +11,9 @@ import pytest
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from tests.crash.conftest import MakeDesk, open_vault
 from tests.crash.desk import EVERYTHING
+from tests.crash.ground import held
 from tests.crash.kinds import KINDS
-from tests.crash.split_steps import SPLIT_STEPS
+from tests.crash.split_steps import SPLIT_STEPS, all_sent
 from tests.crash.trials import Trial
 from tests.crash.vault import Vault
 
@@ -79,6 +80,35 @@ def test_what_is_impossible_before_it_is_signed(vault: Vault, kind: str) -> None
     trial.doom(3)
     trial.execute()
     end(trial, kind)
+
+
+@pytest.mark.parametrize("kind", WHOLE if EVERYTHING else WHOLE[:1])
+def test_a_payer_that_is_empty_by_then(vault: Vault, kind: str) -> None:
+    """Signed and sent, its transaction cannot land any more. That is proved, and nothing was paid.
+
+    Nobody goes on signing for it: it is listed as not done, and the others are done.
+    """
+    desk = vault.desk
+    trial = KINDS[kind].make(vault, KINDS[kind].count)
+
+    def empty(position: int) -> None:
+        target = trial.effects[position].target
+        vault.ground.fund(target, -held(vault.ground.accounts([target])[0]).lamports)
+
+    trial.spoil = empty
+    reach, land = all_sent(desk, trial.plan)
+    trial.execute()
+    reach()
+    trial.doom(0)
+    land()
+    others = trial.plan.transaction_count - 1
+    desk.until(trial.plan, lambda _: desk.attempts(trial.plan, "finalized") == others)
+    desk.node.chain.expire_blockhashes()
+    done = desk.finish(trial.plan)
+    trial.settle()
+    assert pb.Distribution.STATE_PARTIALLY_FAILED == done.state
+    assert (FIRST_BATCH if kind == "drain by first" else {0}) == trial.failed()
+    assert 1 == desk.attempts(trial.plan, "expired")
 
 
 def end(trial: Trial, kind: str) -> None:

@@ -9,13 +9,40 @@ import pytest
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from tests.crash.accounts import settle_accounts
-from tests.crash.conftest import MakeDesk
+from tests.crash.conftest import MakeDesk, open_vault
 from tests.crash.desk import EVERYTHING
+from tests.crash.kinds import KINDS
 from tests.crash.node import ScriptedNode
+from tests.crash.steps import until
 
 RECIPIENTS = int(os.environ.get("CRASH_RECIPIENTS", "2000"))
 TOTAL = 10**12
 TRANSACTIONS = -(-RECIPIENTS // 20)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.skipif(not EVERYTHING, reason="3 s a case: CRASH_EVERYTHING=1 runs them")
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_gateways_share_any_order(make_desk: MakeDesk, kind: str) -> None:
+    """The same for every kind of order, some 40 transactions each, one of the two killed midway."""
+    vault = open_vault(make_desk())
+    desk = vault.desk
+    with ScriptedNode(desk.node.chain) as second_node:
+        second = desk.add_gateway(node=second_node)
+        trial = KINDS[kind].make(vault, 6 * KINDS[kind].count)
+        # Each has only so much in flight, so the other gets its part.
+        desk.node.chain.hold = True
+        trial.execute()
+        desk.execute(trial.plan, second)
+        until(lambda: desk.node.count("sendTransaction") > 0)
+        until(lambda: second_node.count("sendTransaction") > 0)
+        desk.node.chain.release()
+        desk.until(trial.plan, lambda found: found.transfer_counts.finalized_count > 0)
+        second.kill()
+        done = desk.finish(trial.plan)
+    trial.settle()
+    assert pb.Distribution.STATE_COMPLETED == done.state
+    assert trial.plan.transaction_count == len(desk.node.chain.landed)
 
 
 @pytest.mark.timeout(60 + RECIPIENTS // 20)
