@@ -95,14 +95,16 @@ class LapseReading:
 
     A finalized status is one that as many as are wanted agree on. `is_absent` says that as many as
     are wanted have each proved that it never landed and never will; only then may its payment be
-    signed again. `doubt` is why that, or that it is final, is not proved, and `silent_count` how
-    many of the providers did not answer.
+    signed again. `is_busy` says that nothing is missing to that but an account of the payer's
+    balance, which would take more transactions than are read. `doubt` is why that it is absent, or
+    that it is final, is not proved; `silent_count` how many of the providers did not answer.
     """
 
     status: SignatureStatus | None
     is_absent: bool
     doubt: str = ""
     silent_count: int = 0
+    is_busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

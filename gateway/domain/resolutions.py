@@ -2,8 +2,10 @@
 
 The most dangerous call there is: a wrong "it did not land" pays twice. So it is refused unless
 every provider answers, none knows the signature, as many as are wanted prove that it never landed,
-and the finalized height is MARGIN_BLOCKS past the last that could have taken it. That it landed is
-never taken from anybody's word: a finalized status decides. Pure.
+and the finalized height is MARGIN_BLOCKS past the last that could have taken it. One thing only the
+operator's word may stand for: an account of a busy payer's balance, which would take more
+transactions than are read. That it landed is never taken from anybody's word: a finalized status
+decides. Pure.
 """
 
 from dataclasses import dataclass
@@ -59,11 +61,12 @@ def require_absent(reading: LapseReading, attempt: LiveAttempt) -> str:
         raise _refused(f"a provider knows it: {status.confirmation} in slot {status.slot}")
     if reading.silent_count:
         raise _refused(f"{reading.silent_count} of the providers did not answer")
-    if not reading.is_absent:
+    if not (reading.is_absent or reading.is_busy):
         raise _refused(reading.doubt or "no provider proves that it did not land")
     height = attempt.last_valid_block_height
+    balance = "the payer's balance was not accounted for" if reading.is_busy else "proved absent"
     return (
-        f"no provider knows it, all answered; finalized beyond block height "
+        f"no provider knows it, all answered; {balance}; finalized beyond block height "
         f"{height + MARGIN_BLOCKS}, {MARGIN_BLOCKS} past its last valid one"
     )
 

@@ -1,18 +1,25 @@
 """Resolving with several providers, and while the chain's own word arrives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from gateway.adapters.solana_rpc import Endpoint, EndpointLimits, EndpointPool, SolanaRpc
+from gateway.adapters.solana_rpc import (
+    Endpoint,
+    EndpointLimits,
+    EndpointPool,
+    SolanaRpc,
+    statements,
+)
 from gateway.domain.attempts import AttemptMove
 from gateway.domain.chain import LapsedTransaction, LapseReading
 from gateway.domain.errors import PreconditionFailedError
 from gateway.domain.outcomes import Verdict
 from gateway.domain.states import AttemptState
 from gateway.workflows.distribution_resolutions import ResolutionWorkflows
+from tests.distribution.checks import TOTAL
 from tests.distribution.support import Desk
-from tests.distribution.unknowns import LONG_AGO, declares, parked, resolve, signatures
+from tests.distribution.unknowns import LONG_AGO, declares, hide, parked, resolve, signatures, undo
 from tests.support.svm_chain import SvmChain
 from tests.support.svm_rpc import SvmRpc
 
@@ -63,6 +70,24 @@ async def test_one_provider_that_knows_it_is_enough_to_refuse(desk: Desk) -> Non
                 await workflows.resolve(found.id, found.etag, declaration, signature)
         await rpc.close()
     assert await desk.workflows.get(found.id) == found
+
+
+@pytest.mark.parametrize("lose", [undo, hide])
+async def test_a_busy_payers_balance_is_the_operators_to_vouch_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, lose: Callable[[Desk], None]
+) -> None:
+    """More transactions than are read: all else must be proved, and what is kept says so."""
+    found = await parked(desk, lose)
+    (signature,) = await signatures(desk, found)
+    desk.chain.advance(LONG_AGO)
+    await desk.done(desk.order(3, TOTAL), request=2)
+    desk.chain.advance(LONG_AGO)
+    if lose is hide:
+        with pytest.raises(PreconditionFailedError, match="not what the list comes to"):
+            await resolve(desk, found, declares(signature))
+    monkeypatch.setattr(statements, "_LISTED_MAX", 1)
+    (kept,) = (await resolve(desk, found, declares(signature, Verdict.GIVE_UP))).resolutions
+    assert "the payer's balance was not accounted for" in kept.evidence
 
 
 async def test_the_chain_may_be_faster(desk: Desk) -> None:

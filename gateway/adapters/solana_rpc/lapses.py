@@ -43,10 +43,15 @@ class Provider(Source, Teller, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Testimony:
-    """What one provider says of each transaction: its status, or why its silence proves nothing."""
+    """What one provider says of each transaction: its status, or why its silence proves nothing.
+
+    `busy` are the places where nothing is missing but an account of a payer's balance that would
+    take more transactions than are read.
+    """
 
     statuses: Sequence[SignatureStatus | None]
     objections: Sequence[str]
+    busy: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,13 @@ class Witness:
         statuses, known = told.statuses[: len(items)], told.statuses[len(items) :]
         hole = "" if all(known) else "the node has no status of a transaction that it lists"
         objections = [hole or self._objection(item, view, told.context_slot) for item in items]
-        return _Testimony(statuses, objections)
+        busy = frozenset(
+            place
+            for place, item in enumerate(items)
+            if (statement := view.statements[item.fee_payer]).is_busy
+            and objections[place] == statement.unread
+        )
+        return _Testimony(statuses, objections, busy)
 
     async def _view(self, items: Sequence[LapsedTransaction]) -> _Chainview:
         height = await self._provider.get_block_height("finalized")
@@ -169,4 +180,5 @@ def _weigh(heard: Sequence[_Testimony], place: int, agreement: Agreement) -> Lap
     reason = next(filter(None, objections), "the others did not answer")
     wanted = agreement.expiry_providers_min
     doubt = f"{proofs} of {wanted} providers prove that it never landed: {reason}"
-    return LapseReading(None, is_absent=False, doubt=doubt)
+    busy = sum(1 for one in heard if place in one.busy)
+    return LapseReading(None, is_absent=False, doubt=doubt, is_busy=proofs + busy >= wanted)

@@ -53,12 +53,14 @@ class Statement:
     """What a node's own list of a payer's transactions comes to.
 
     `gap` is a contradiction. `unread` is why the list could not be compared with the balance at
-    all: it proves nothing, in either direction. `listed` are the transactions, finalized.
+    all: it proves nothing, in either direction. `listed` are the transactions, finalized, and
+    `is_busy` says that there are more than are read.
     """
 
     listed: Sequence[str] = ()
     gap: str = ""
     unread: str = ""
+    is_busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,8 @@ class StatementReader:
     def _compare(self, found: _List, balance: int) -> Statement:
         listed = [record.signature for record in found.records]
         if found.is_too_long:
-            return Statement(listed, unread="its payer has had more transactions than are read")
+            why = "its payer has had more transactions than are read"
+            return Statement(listed, unread=why, is_busy=True)
         changes = [self._known.get((found.payer, signature)) for signature in listed]
         known = [change for change in changes if change is not None]
         if len(known) != len(changes):
