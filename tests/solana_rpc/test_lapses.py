@@ -1,11 +1,14 @@
 """When a transaction counts as never landed: what nodes must prove, each by itself."""
 
 import base64
+import json
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 import pytest_asyncio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.adapters.postgres import Database
 from gateway.adapters.solana_rpc import Agreement, Endpoint, EndpointPool, RpcError, SolanaRpc
@@ -14,6 +17,7 @@ from gateway.domain.states import BatchState, DistributionState
 from tests.distribution.support import Desk, open_desk
 from tests.solana_rpc.support import FakeNode, ManualClock, in_context, result
 from tests.solana_rpc.test_client import account, signed
+from tests.solana_rpc.test_wire import json_values
 from tests.support.fixtures import MakeSvmRpc
 from tests.support.svm_chain import SvmChain
 
@@ -65,6 +69,17 @@ def record(status: object) -> object:
         return None
     meta = {"err": status["err"], "fee": 5, "preBalances": [9], "postBalances": [4]}
     return {"slot": status["slot"], "meta": meta}
+
+
+ASKED = [
+    "getBlockHeight",
+    "getFirstAvailableBlock",
+    "getSlot",
+    "getMultipleAccounts",
+    "getSignaturesForAddress",
+    "getTransaction",
+    "getSignatureStatuses",
+]
 
 
 def dead() -> FakeNode:
@@ -184,6 +199,25 @@ async def test_contradicting_sightings_decide_nothing() -> None:
     reading = await ask(provider(seen=FINALIZED), provider(seen={**FINALIZED, "err": "x"}))
     assert (None, False) == (reading.status, reading.is_absent)
     assert "contradict" in reading.doubt
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(ASKED), json_values)
+async def test_one_call_that_answers_anything(method: str, value: object) -> None:
+    """Whatever JSON one of the calls answers, it is a reading or RpcError, and nothing else."""
+    honest = provider()
+
+    def reply(request_id: int, called: str, params: list[object]) -> httpx.Response:
+        if called == method:
+            body = f'{{"jsonrpc":"2.0","id":{request_id},"result":{json.dumps(value)}}}'
+            return httpx.Response(200, text=body)
+        return honest.reply(request_id, called, params)
+
+    try:
+        reading = await ask(FakeNode(reply))
+    except RpcError:
+        return
+    assert (reading.status is None) or not reading.is_absent
 
 
 async def test_without_any_answer_it_is_an_error() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.solana_rpc.errors import RpcNodeError
+from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
 from gateway.adapters.solana_rpc.statements import Statement, StatementReader
 from gateway.domain.chain import Account, AccountsReading, Commitment
 from gateway.domain.history import SignatureRecord, TransactionDetails
@@ -135,15 +135,45 @@ async def test_what_is_listed_and_not_there_proves_nothing() -> None:
 
 
 async def test_calls_are_bounded_and_go_on_where_they_ended() -> None:
-    """A reading asks for 200 transactions at most; the next asks for the others, and none twice."""
-    node = Node([-1] * 450)
+    """A reading asks for 100 transactions at most; the next asks for the others, and none twice."""
+    node = Node([-1] * 250)
     reader = StatementReader(node)
-    for left in (250, 50):
+    for left in (150, 50):
         found = (await reader.read({PAYER: 100}, 900))[PAYER]
         assert found.unread
-        assert left == 450 - len(node.asked)
+        assert left == 250 - len(node.asked)
     assert "" == (await reader.read({PAYER: 100}, 900))[PAYER].unread
-    assert 450 == len(node.asked) == len(set(node.asked))
+    assert 250 == len(node.asked) == len(set(node.asked))
+
+
+async def test_payers_take_turns() -> None:
+    """Of 40 payers 16 are read at a time, and each has had its turn after three readings."""
+    payers = [f"payer {number}" for number in range(40)]
+    seen: list[str] = []
+
+    class Many(Node):
+        async def get_accounts(
+            self,
+            addresses: Sequence[str],
+            commitment: Commitment = "confirmed",
+            data_slice: tuple[int, int] | None = None,
+            min_context_slot: int = 0,
+        ) -> AccountsReading:
+            assert ("finalized", (0, 0), 900) == (commitment, data_slice, min_context_slot)
+            return AccountsReading(self.slot, [None] * len(addresses))
+
+        async def get_signatures(
+            self, address: str, limit: int, *, before: str = "", until: str = ""
+        ) -> list[SignatureRecord]:
+            assert (1_000, "", "") == (limit, before, until)
+            seen.append(address)
+            return []
+
+    reader = StatementReader(Many([]))
+    for _ in range(3):
+        found = await reader.read(dict.fromkeys(payers, 100), 900)
+        assert 24 == sum("turn" in one.unread for one in found.values())
+    assert (48, set(payers)) == (len(seen), set(seen))
 
 
 async def test_a_payer_of_too_many_transactions() -> None:
@@ -152,6 +182,29 @@ async def test_a_payer_of_too_many_transactions() -> None:
     assert "more transactions" in (await statement(node)).unread
     assert [] == node.asked
     assert "" == (await StatementReader(node).read({PAYER: 690}, 900))[PAYER].unread
+
+
+@pytest.mark.parametrize(
+    "error", [RpcNodeError("n", -32015, "version"), RpcError("n", "malformed", "what is this?")]
+)
+async def test_what_cannot_be_read_is_doubt_and_not_an_error(error: RpcError) -> None:
+    """A transaction or a list that no node tells in a way we read: unread, for this payer alone."""
+
+    class Odd(Node):
+        async def get_transaction_details(self, signature: str) -> TransactionDetails | None:
+            raise error if signature == "1" else AssertionError
+
+    class Silent(Node):
+        async def get_signatures(
+            self, address: str, limit: int, *, before: str = "", until: str = ""
+        ) -> list[SignatureRecord]:
+            assert (PAYER, 1_000, "", "") == (address, limit, before, until)
+            raise error
+
+    node = Odd([-1, -2])
+    node.lost = {"0"}
+    assert "been read" in (await statement(node)).unread
+    assert "does not tell" in (await statement(Silent([-1]))).unread
 
 
 async def test_after_a_gap_everything_is_read_again() -> None:

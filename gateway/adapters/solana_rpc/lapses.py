@@ -100,13 +100,7 @@ class Witness:
         for item in items:
             opening = min(item.blockhash_slot, openings.get(item.fee_payer, item.blockhash_slot))
             openings[item.fee_payer] = opening
-        try:
-            statements = await self._statements.read(openings, slot)
-        except RpcNodeError as error:
-            if error.is_passing:
-                raise
-            unread = Statement(unread="the node does not tell of its payer's transactions")
-            statements = dict.fromkeys(openings, unread)
+        statements = await self._statements.read(openings, slot)
         return _Chainview(height, first_slot, slot, statements)
 
     async def _first_slot(self) -> int | None:

@@ -13,14 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from gateway.adapters.solana_rpc.errors import RpcNodeError
+from gateway.adapters.solana_rpc.errors import RpcError
 from gateway.domain.chain import AccountsReading, Commitment
 from gateway.domain.history import SignatureRecord, TransactionDetails
 
 _LISTED_MAX: Final = 1_000
 _ACCOUNTS_PER_CALL: Final = 100
-# Calls for single transactions in one reading, of all payers together; the next goes on.
-_DETAILS_PER_READING_MAX: Final = 200
+# What one reading asks for at most, so that a tight budget lets it end; the next goes on.
+_PAYERS_PER_READING_MAX: Final = 16
+_DETAILS_PER_READING_MAX: Final = 100
 _KNOWN_MAX: Final = 20_000
 
 
@@ -90,19 +91,26 @@ class StatementReader:
 
     source: Source
     _known: OrderedDict[tuple[str, str], _Change] = field(default_factory=OrderedDict)
+    _read_times: Counter[str] = field(default_factory=Counter)
 
     async def read(self, payers: Mapping[str, int], slot: int) -> dict[str, Statement]:
         """Reads statements up to a finalized slot or later; raises RpcError.
 
         `payers` maps each address to the slot that its own statement has to begin at or before.
         """
-        balances = await self._balances(list(payers), slot)
+        turn = sorted(payers, key=lambda payer: self._read_times[payer])[:_PAYERS_PER_READING_MAX]
+        self._read_times.update(turn)
+        if len(self._read_times) > _KNOWN_MAX:
+            self._read_times.clear()
+        balances = await self._balances(turn, slot)
         found = await asyncio.gather(
-            *(self._list(payer, opening, balances[payer][0]) for payer, opening in payers.items())
+            *(self._list(payer, payers[payer], balances[payer][0]) for payer in turn)
         )
-        lists = dict(zip(payers, found, strict=True))
-        await self._learn(lists)
-        return {payer: self._compare(lists[payer], balances[payer][1]) for payer in payers}
+        await self._learn([one for one in found if one is not None])
+        statements = dict.fromkeys(payers, Statement(unread="its payer's turn has not come yet"))
+        for payer, one in zip(turn, found, strict=True):
+            statements[payer] = self._compare(one, balances[payer][1])
+        return statements
 
     async def _balances(self, payers: Sequence[str], slot: int) -> dict[str, tuple[int, int]]:
         """Returns for each payer the slot that its balance was read at, and the balance."""
@@ -114,22 +122,27 @@ class StatementReader:
                 found[payer] = (reading.context_slot, account.lamports if account else 0)
         return found
 
-    async def _list(self, payer: str, opening_slot: int, end_slot: int) -> _List:
+    async def _list(self, payer: str, opening_slot: int, end_slot: int) -> _List | None:
         """Lists what the balance that was read at `end_slot`, before this, has been through.
 
         A list from a node that lags behind the balance leaves a gap, so its slot need not be known.
         """
-        records = await self.source.get_signatures(payer, _LISTED_MAX)
+        try:
+            records = await self.source.get_signatures(payer, _LISTED_MAX)
+        except RpcError as error:
+            if _may_pass(error):
+                raise
+            return None
         older = [record.slot for record in records if record.slot <= opening_slot]
         begin = max(older, default=0)
         kept = [record for record in records if begin <= record.slot <= end_slot]
         return _List(payer, kept, bool(older), not older and len(records) >= _LISTED_MAX)
 
-    async def _learn(self, lists: Mapping[str, _List]) -> None:
+    async def _learn(self, lists: Sequence[_List]) -> None:
         """Reads the transactions that are not known yet, as many as one reading may."""
         wanted = [
             (found.payer, record)
-            for found in lists.values()
+            for found in lists
             if not found.is_too_long
             for record in found.records
             if (found.payer, record.signature) not in self._known
@@ -142,8 +155,8 @@ class StatementReader:
     async def _learn_one(self, payer: str, record: SignatureRecord) -> None:
         try:
             details = await self.source.get_transaction_details(record.signature)
-        except RpcNodeError as error:
-            if error.is_passing:
+        except RpcError as error:
+            if _may_pass(error):
                 raise
             return
         if details is None or (details.slot, bool(details.error)) != (
@@ -160,7 +173,9 @@ class StatementReader:
         while len(self._known) > _KNOWN_MAX:
             self._known.popitem(last=False)
 
-    def _compare(self, found: _List, balance: int) -> Statement:
+    def _compare(self, found: _List | None, balance: int) -> Statement:
+        if found is None:
+            return Statement(unread="the node does not tell of its payer's transactions")
         listed = [record.signature for record in found.records]
         if found.is_too_long:
             why = "its payer has had more transactions than are read"
@@ -184,6 +199,11 @@ class StatementReader:
     def _forget(self, payer: str, signatures: Iterable[str]) -> None:
         for signature in signatures:
             self._known.pop((payer, signature), None)
+
+
+def _may_pass(error: RpcError) -> bool:
+    """False for what the node tells in a way that will be no better the next time."""
+    return error.is_passing and error.kind not in {"malformed", "oversized"}
 
 
 def _opening(changes: Sequence[_Change], closing: int) -> int | None:
