@@ -225,8 +225,8 @@ def test_a_policy_is_reloaded_when_its_version_rises(
     code, _, error = run("admin", "reload-policy")
     assert (1, "POLICY_REJECTED") == (code, json.loads(error)["error"]["reason"])
 
-    text = signer_process.policy_file.read_text()
-    signer_process.policy_file.write_text(text.replace("version = 1", "version = 2"))
+    text = signer_process.policy.read_text()
+    signer_process.policy.write_text(text.replace("version = 1", "version = 2"))
     assert 2 == run("admin", "reload-policy")[1]["policy_version"]
 
 
@@ -235,7 +235,7 @@ def test_an_audit_log_is_verified_and_an_altered_one_is_not(
 ) -> None:
     """`audit verify` counts the records of the whole log and names the first that is wrong."""
     run("master", "create")
-    config = str(signer_process.files.config)
+    config = str(signer_process.config)
     code, whole, _ = run("audit", "verify", "--config", config)
     count = len(signer_process.audit_log.read_bytes().splitlines())
     assert (0, count) == (code, whole["audit_records"])

@@ -94,7 +94,8 @@ def said(gateway: GatewayProcess, signer: SignerProcess, url: str) -> bytes:
     return b"\n".join(
         [
             gateway.log_text().encode(),
-            signer.log_text().encode(),
+            signer.errors.encode(),
+            signer.output.encode(),
             signer.audit_log.read_bytes(),
             run(every_row(url)),
         ]

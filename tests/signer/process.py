@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from solward_client.devstack.servers import SIGNER_UID, begin_audit_log, let_signer_read
+from solward_client.devstack.servers import (
+    ALLOCATOR_RECIPE,
+    SIGNER_UID,
+    base_environment,
+    begin_audit_log,
+    let_signer_read,
+    to_toml,
+)
+from solward_client.devstack.stack import POLICY as DEVELOPMENT_POLICY
 
-ROOT = Path(__file__).parents[2]
-# What deployments set before exec: freed memory is overwritten at once.
-ALLOCATOR_RECIPE = {
-    "PYTHONMALLOC": "malloc",
-    "GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0",
-}
 WITHOUT_MEMFD_SECRET = (str(Path(__file__).with_name("without_memfd_secret.py")), sys.executable)
 KEEP_EVERYTHING = (str(Path(__file__).with_name("keep_everything.py")),)
 START_S = 20
@@ -60,28 +62,42 @@ class StartRefused(Exception):
 
 
 class SignerProcess:
-    """A signer in a home directory of its own. May be started again when it has ended."""
+    """A signer in a home directory of its own, a short path of mode 0700: sockets lie below it. May
+    be started again when it has ended.
+    """
 
     def __init__(
-        self, home: Path, encryption_key: bytes, master_password: str, *, rate: int = 1_000_000
+        self,
+        home: Path,
+        *,
+        encryption_key: bytes | None = None,
+        master_password: str | None = None,
+        policy: str | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
-        """Write configuration, policy and secrets; `rate` is signatures per minute and wallet."""
+        """Write configuration, policy and secrets. `policy` is TOML, by default development's; the
+        secrets are its own unless they are given.
+        """
         self.home = home
-        self.encryption_key = encryption_key
-        self.master_password = master_password
+        self.encryption_key = os.urandom(32) if encryption_key is None else encryption_key
+        self.master_password = os.urandom(24).hex() if master_password is None else master_password
         self.state = home / "state"
         self.socket = home / "s" / "signer.sock"
         self.admin_socket = home / "a" / "admin.sock"
         self.audit_log = self.state / "audit.log"
         self.policy = home / "p" / "policy.toml"
         self.policy.parent.mkdir()
-        self.policy.write_text(POLICY.format(rate=rate))
+        self.policy.write_text(DEVELOPMENT_POLICY.read_text() if policy is None else policy)
         self.key_file, self.password_file = home / "key", home / "password"
-        _write_private(self.key_file, encryption_key)
-        _write_private(self.password_file, master_password.encode())
         self.config = home / "signer.toml"
-        self.configure()
         self.environment: dict[str, str] = dict(ALLOCATOR_RECIPE)
+        for path, secret in (
+            (self.key_file, self.encryption_key),
+            (self.password_file, self.master_password.encode()),
+        ):
+            path.touch(0o600)
+            path.write_bytes(secret)
+        self.configure(limits=limits)
         self.launcher: Sequence[str] = ()
         self.program: Sequence[str] = ("-m", "signer_daemon")
         self._child: subprocess.Popen[bytes] | None = None
@@ -109,18 +125,13 @@ class SignerProcess:
             "master_password_file": self.password_file,
             **(secrets or {}),
         }
-        parts = [_toml(keys), "[secrets]\n" + _toml(files), "[limits]\n" + _toml(limits or {})]
-        if exports:
-            parts.append("[export]\nmnemonics = true\nprivate_keys = true\nvault = true\n")
-        self.config.write_text("\n".join(parts))
+        export = dict.fromkeys(("mnemonics", "private_keys", "vault"), True) if exports else {}
+        tables = {"secrets": _given(files), "limits": limits or {}, "export": export}
+        self.config.write_text(to_toml({**_given(keys), **tables}))
 
-    def start(self, *, user: int | None = None) -> None:
+    def start(self, *, user: int | None = None) -> "SignerProcess":
         """Start and wait until it serves. Raises StartRefused if it ends instead."""
-        environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'clients' / 'python'}",
-            **self.environment,
-        }
+        environment = {**base_environment(), **self.environment}
         if os.geteuid() == 0 and self.policy.exists():
             let_signer_read(self.policy)
         if not self.state.exists():
@@ -147,12 +158,19 @@ class SignerProcess:
         if not line or json.loads(line)["ready"] is not True:
             code = self.wait()
             raise StartRefused(code, self.output, self.errors)
+        return self
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        """The process of the last start, its return code up to date."""
+        assert self._child is not None, "the signer has not been started"
+        self._child.poll()
+        return self._child
 
     @property
     def pid(self) -> int:
         """The process id."""
-        assert self._child is not None
-        return self._child.pid
+        return self.process.pid
 
     @property
     def output(self) -> str:
@@ -187,11 +205,10 @@ class SignerProcess:
 
     def terminate(self) -> None:
         """Ask it to end (SIGTERM)."""
-        assert self._child is not None
-        self._child.send_signal(signal.SIGTERM)
+        self.process.send_signal(signal.SIGTERM)
 
     def stop(self) -> int:
-        """Ask it to end and return its exit code."""
+        """Ask it to end and return its exit code; 0 if it never ran."""
         if self._child is None:
             return 0
         self.terminate()
@@ -199,12 +216,16 @@ class SignerProcess:
 
     def wait(self) -> int:
         """Wait for its end, and return its exit code."""
-        assert self._child is not None
-        with self._child as child:
-            assert child.stdout is not None
-            self._output += child.stdout.read()
-        self._child = None
-        return child.returncode
+        child = self.process
+        assert child.stdout is not None
+        if not child.stdout.closed:
+            with child:
+                self._output += child.stdout.read()
+        return child.wait()
+
+    def close(self) -> None:
+        """Leave no process, whatever the test did."""
+        self.kill()
 
 
 @contextlib.contextmanager
@@ -224,23 +245,18 @@ def signer_process(
     master_password: str | None = None,
     rate: int = 1_000_000,
 ) -> Iterator[SignerProcess]:
-    """A signer, not yet started, with secrets of its own; killed at the end if it still runs."""
+    """A signer, not yet started; killed at the end. `rate` is signatures a minute and wallet."""
     with signer_home() as home:
         signer = SignerProcess(
             home,
-            os.urandom(32) if encryption_key is None else encryption_key,
-            os.urandom(24).hex() if master_password is None else master_password,
-            rate=rate,
+            encryption_key=encryption_key,
+            master_password=master_password,
+            policy=POLICY.format(rate=rate),
         )
         try:
             yield signer
         finally:
             signer.kill()
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    path.touch(0o600)
-    path.write_bytes(content)
 
 
 def _as_owner_of(path: Path, action: Callable[[], object]) -> None:
@@ -261,10 +277,10 @@ def _as_owner_of(path: Path, action: Callable[[], object]) -> None:
         thread.submit(become_and_do).result()
 
 
-def _toml(values: Mapping[str, object]) -> str:
-    def written(value: object) -> str:
-        return str(value) if isinstance(value, int) else json.dumps(str(value))
-
-    return "".join(
-        f"{key} = {written(value)}\n" for key, value in values.items() if value is not None
-    )
+def _given(values: Mapping[str, object]) -> dict[str, object]:
+    """What has a value, paths as text."""
+    return {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in values.items()
+        if value is not None
+    }

@@ -13,14 +13,13 @@ import pytest
 from solward.signer.v1 import signer_service_pb2 as pb
 from solward.signer.v1.admin_service_pb2 import GetStatusRequest
 from solward.signer.v1.signer_service_pb2_grpc import SignerServiceStub
+from solward_client.devstack.servers import ALLOCATOR_RECIPE, base_environment
 from tests.signer import known
 from tests.signer.client import connected
 from tests.signer.errands import Errands, new_mnemonic
 from tests.signer.memory import Image, copies
 from tests.signer.process import (
-    ALLOCATOR_RECIPE,
     KEEP_EVERYTHING,
-    ROOT,
     WITHOUT_MEMFD_SECRET,
     SignerProcess,
     signer_home,
@@ -140,7 +139,7 @@ def test_the_search_finds_what_a_naive_signer_leaves() -> None:
     with signer_home() as home:
         subject = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("naive_subject.py")), str(home / "sock")],
-            env={"PYTHONPATH": f"{ROOT}:{ROOT / 'clients' / 'python'}", **ALLOCATOR_RECIPE},
+            env={**base_environment(), **ALLOCATOR_RECIPE},
             stdout=subprocess.PIPE,
         )
         with subject, grpc.insecure_channel(f"unix:{home / 'sock'}") as channel:

@@ -90,7 +90,7 @@ def surfpool() -> Iterator[Surfpool]:
 
 @pytest.fixture
 def make_signer() -> Iterator[MakeSigner]:
-    """Start signers: `make_signer(policy=..., limits=..., secrets_in_environment=...)`."""
+    """Start signers: `make_signer(policy=..., limits=...)`."""
     with ExitStack() as stack:
 
         def make(**options: Any) -> SignerProcess:

@@ -1,5 +1,6 @@
 """The shared fixtures give what they promise."""
 
+import shutil
 from pathlib import Path
 
 import asyncpg
@@ -7,10 +8,15 @@ import httpx
 import pytest
 from solders.keypair import Keypair
 
-from solward_client.devstack.servers import ALLOCATOR_RECIPE, base_environment
+from solward_client.devstack.servers import (
+    ALLOCATOR_RECIPE,
+    SignerFiles,
+    SignerServer,
+    base_environment,
+)
+from solward_client.devstack.stack import POLICY
 from solward_client.devstack.surfpool import Surfpool
 from tests.support.databases import Databases
-from tests.support.fixtures import MakeSigner
 from tests.support.processes import SignerProcess
 
 
@@ -71,12 +77,28 @@ def test_a_signer_restarts_on_its_files_and_stops_in_order(signer_process: Signe
 
 
 def test_a_signer_has_the_allocator_recipe_and_nothing_of_our_environment(
-    make_signer: MakeSigner, monkeypatch: pytest.MonkeyPatch
+    short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its environment is built from nothing: the recipe, and secrets that it wiped at once."""
+    """What the development stack starts has an environment built from nothing: the recipe, and
+    secrets that it wiped at once.
+    """
     monkeypatch.setenv("SOMETHING_OF_OURS", "1")
-    signer = make_signer(secrets_in_environment=True)
-    raw = Path(f"/proc/{signer.pid}/environ").read_bytes()
+    (short_dir / "policy").mkdir()
+    policy = Path(shutil.copy(POLICY, short_dir / "policy" / "policy.toml"))
+    files = SignerFiles(
+        config=short_dir / "signer.toml",
+        log=short_dir / "signer.log",
+        state_dir=short_dir / "state",
+        socket_dir=short_dir / "s",
+        admin_socket_dir=short_dir / "a",
+        policy_file=policy,
+        variables={"ENCRYPTION_KEY": "5e" * 32, "MASTER_PASSWORD": "a" * 32},
+    )
+    signer = SignerServer(files)
+    try:
+        raw = Path(f"/proc/{signer.process.pid}/environ").read_bytes()
+    finally:
+        signer.process.kill()
     # glibc cuts the tunables apart where they stand.
     for name, value in ALLOCATOR_RECIPE.items():
         assert f"{name}={value}".replace(":", "\0").encode() in raw
