@@ -21,7 +21,8 @@ from gateway.domain.amounts import U64_MAX
 from gateway.domain.chain import LapsedTransaction, SignatureStatus
 from gateway.domain.errors import TransactionRejectedError
 from tests.solana_rpc.support import FakeNode, ManualClock
-from tests.solana_rpc.test_client import ADDRESSES, signed
+from tests.solana_rpc.test_client import ADDRESSES
+from tests.solana_rpc.test_sending import signed
 from tests.solana_rpc.test_wire import json_values, wire_integers
 from tests.solana_rpc.test_wire_reads import GOOD, MINT, SIGNATURE, TOKEN
 

@@ -16,7 +16,8 @@ from gateway.domain.chain import LapsedTransaction, LapseReading, SignatureStatu
 from gateway.domain.states import BatchState, DistributionState
 from tests.distribution.support import Desk, open_desk
 from tests.solana_rpc.support import FakeNode, ManualClock, in_context, result
-from tests.solana_rpc.test_client import account, signed
+from tests.solana_rpc.test_client import account
+from tests.solana_rpc.test_sending import signed
 from tests.solana_rpc.test_wire import json_values
 from tests.support.fixtures import MakeSvmRpc
 from tests.support.svm_chain import SvmChain

@@ -15,7 +15,7 @@ from gateway.domain import deadline
 from gateway.domain.errors import TransactionRejectedError
 from gateway.domain.ports import Clock
 from tests.solana_rpc.support import FakeNode, ManualClock, Reply, result
-from tests.solana_rpc.test_client import signed
+from tests.solana_rpc.test_sending import signed
 
 GENESIS = "G" * 32
 

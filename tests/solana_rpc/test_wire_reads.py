@@ -14,7 +14,7 @@ from gateway.adapters.solana_rpc import RpcError, wire, wire_reads
 from gateway.adapters.solana_rpc.reads import to_details
 from gateway.domain.amounts import U64_MAX
 from tests.solana_rpc.support import FakeNode, in_context, result, rpc_over
-from tests.solana_rpc.test_client import signed
+from tests.solana_rpc.test_sending import signed
 
 TRANSACTION = signed("legacy")
 SIGNATURE = str(TRANSACTION.signatures[0])
