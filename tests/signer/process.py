@@ -125,8 +125,9 @@ class SignerProcess:
             "master_password_file": self.password_file,
             **(secrets or {}),
         }
-        export = dict.fromkeys(("mnemonics", "private_keys", "vault"), True) if exports else {}
-        tables = {"secrets": _given(files), "limits": limits or {}, "export": export}
+        tables = {"secrets": _given(files), "limits": limits or {}}
+        if exports:
+            tables["export"] = dict.fromkeys(("mnemonics", "private_keys", "vault"), True)
         self.config.write_text(to_toml({**_given(keys), **tables}))
 
     def start(self, *, user: int | None = None) -> "SignerProcess":
