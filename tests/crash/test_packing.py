@@ -77,6 +77,7 @@ def test_the_table(vault: Vault, version: str, row: str) -> None:
     before = balance(vault)
     trial.execute()
     done = vault.desk.finish(trial.plan, timeout_s=60 + TRANSACTIONS)
+    vault.desk.until(trial.plan, lambda found: not found.reconciliation.pending_count)
     trial.settle()
     assert pb.Distribution.STATE_COMPLETED == done.state
     assert TRANSACTIONS == vault.desk.attempts(trial.plan, "finalized")

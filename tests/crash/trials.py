@@ -119,6 +119,14 @@ class Trial:
             if not found.transfer_counts.in_flight_count:
                 assert fees.total() == found.fees_paid_lamports
         assert found.reconciliation.differing_count == 0
+        counts, compared = found.transfer_counts, found.reconciliation
+        if not (
+            counts.unknown_count
+            or counts.in_flight_count
+            or compared.pending_count
+            or compared.unavailable_count
+        ):
+            self._compare_paid(found, happened, landings)
         if found.state == pb.Distribution.STATE_COMPLETED:
             assert all(happened)
         return found
@@ -150,15 +158,8 @@ class Trial:
     def _compare(
         self, happened: Sequence[bool], after: dict[str, Held], fees: Counter[str]
     ) -> None:
-        changes = [
-            change
-            for effect, done in zip(self.effects, happened, strict=True)
-            for change in effect.changes
-            if done
-        ]
-        changes += self.first if any(happened) else ()
         by_address: dict[str, list[Change]] = {}
-        for change in changes:
+        for change in self._done_changes(happened):
             by_address.setdefault(change.address, []).append(change)
         for address, start in self._before.items():
             lamports, tokens, withheld = _sum(by_address.get(address, ()))
@@ -169,6 +170,35 @@ class Trial:
             )
             if expected != after[address]:
                 raise LedgerError(f"{address} holds {after[address]} and not {expected}")
+
+    def _compare_paid(
+        self, found: pb.Distribution, happened: Sequence[bool], landings: Sequence[Landing]
+    ) -> None:
+        """Compares what the gateway says that it cost with what it did cost."""
+        own = [
+            change.lamports
+            for change in self._done_changes(happened)
+            if change.address in self.payers
+        ]
+        moves_rent = found.asset.mint or found.kind == pb.Distribution.KIND_CLOSING
+        rent = -sum(lamports for lamports in own if lamports < 0) if moves_rent else 0
+        refund = sum(lamports for lamports in own if lamports > 0) if moves_rent else 0
+        paid = pb.PaidCost(
+            fee_lamports=sum(landing.fee_lamports for landing in landings),
+            rent_lamports=rent,
+            refund_lamports=refund,
+            transaction_count=len(landings),
+        )
+        assert paid == found.paid
+
+    def _done_changes(self, happened: Sequence[bool]) -> list[Change]:
+        changes = [
+            change
+            for effect, done in zip(self.effects, happened, strict=True)
+            for change in effect.changes
+            if done
+        ]
+        return [*changes, *(self.first if any(happened) else ())]
 
     def _touched_once(self, happened: Sequence[bool], landings: Sequence[Landing]) -> None:
         touched = Counter(
