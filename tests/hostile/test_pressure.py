@@ -121,7 +121,8 @@ def test_rate_limit_holds_in_every_60_seconds_across_kill_9(signer: SignerProces
 
 def test_log_that_was_deleted_stops_signing_and_starting(signer: SignerProcess) -> None:
     """Whoever removes the log, to be rid of limits or traces, gets no signature more: not from the
-    running signer, and none from a new one while its head says what is missing.
+    running signer, and none from a new one: not with every file gone that lay beside the log, nor
+    with a shorter one, while the head says what is missing.
     """
     with connected(signer) as client:
         master = client.signer.CreateMasterWallet(client.create_master(PASSWORD)).master
@@ -134,7 +135,14 @@ def test_log_that_was_deleted_stops_signing_and_starting(signer: SignerProcess) 
         refused = refusal_of(lambda: client.sign(token, [item]))
         assert "AUDIT_UNAVAILABLE" == refused.reason
     signer.kill()
-    with pytest.raises(StartRefused, match="audit record 0: removed"):
+    beside = {path: path.read_bytes() for path in signer.state.iterdir()}
+    for path in beside:
+        path.unlink()
+    with pytest.raises(StartRefused, match=r"audit\.log is not there"):
+        signer.start()
+    for path, content in beside.items():
+        path.write_bytes(content)
+    with pytest.raises(StartRefused, match=r"audit\.log is not there"):
         signer.start()
     lines = text.splitlines(keepends=True)
     signer.audit_log.write_bytes(b"".join(lines[:-1]))
