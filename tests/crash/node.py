@@ -207,11 +207,16 @@ def forgetful(forward: Forward) -> Reply:
     """A node that knows no signature any more; what is not a list of statuses stays."""
 
     def change(result: Any) -> Any:
-        if not isinstance(result, dict) or not isinstance(result.get("value"), list):
+        found = result.get("value") if isinstance(result, dict) else None
+        if not isinstance(found, list) or not any(map(_is_status, found)):
             return result
-        return {**result, "value": [None] * len(result["value"])}
+        return {**result, "value": [None] * len(found)}
 
     return _changed(forward, change)
+
+
+def _is_status(value: Any) -> bool:
+    return isinstance(value, dict) and "confirmationStatus" in value
 
 
 def sometimes(chance: random.Random, faults: Mapping[Fault, float]) -> Fault:
