@@ -29,10 +29,9 @@ from gateway.domain.plans import (
 from gateway.domain.splits import EvenSplit, Split
 from gateway.domain.steps import (
     OPENING_UNITS,
+    FeeTerms,
     compute_unit_limit,
     opening,
-    priority_fee,
-    signers_of,
     steps_of,
 )
 
@@ -132,10 +131,11 @@ def _tables_used(terms: Terms, packed: Sequence[Sequence[Move]]) -> LookupTables
 
 def batch_fee(terms: Terms, moves: Sequence[Move]) -> tuple[int, int]:
     """Returns (signatures, fee in lamports) of one transaction."""
-    signatures = len(signers_of(payer_of(terms, moves), terms.prologue, moves))
-    units = compute_unit_limit(terms.opening_units, moves)
-    base = signatures * terms.rates.lamports_per_signature
-    return signatures, base + priority_fee(units, terms.rates.compute_unit_price)
+    rates = terms.rates
+    fees = FeeTerms(
+        terms.prologue, terms.opening_units, rates.compute_unit_price, rates.lamports_per_signature
+    )
+    return fees.of(payer_of(terms, moves), moves)
 
 
 def payer_of(terms: Terms, moves: Sequence[Move]) -> str:

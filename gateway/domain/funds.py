@@ -13,7 +13,7 @@ from typing import Final
 from gateway.domain.attempts import ClaimedBatch, Pending
 from gateway.domain.instructions import Instruction
 from gateway.domain.plans import Distribution, Kind, Move
-from gateway.domain.steps import compute_unit_limit, priority_fee, signers_of
+from gateway.domain.steps import FeeTerms
 from gateway.domain.token_programs import (
     ASSOCIATED_TOKEN,
     TOKEN_PROGRAMS,
@@ -162,10 +162,10 @@ def _pays_its_own(plan: Distribution, batches: Sequence[ClaimedBatch]) -> bool:
 
 
 def _fee(plan: Distribution, batch: ClaimedBatch) -> int:
-    signers = signers_of(batch.fee_payer_address, plan.prologue, batch.moves)
-    units = compute_unit_limit(plan.opening_units, batch.moves)
-    base = len(signers) * plan.lamports_per_signature
-    return base + priority_fee(units, plan.compute_unit_price)
+    fees = FeeTerms(
+        plan.prologue, plan.opening_units, plan.compute_unit_price, plan.lamports_per_signature
+    )
+    return fees.of(batch.fee_payer_address, batch.moves)[1]
 
 
 def _creations(steps: Sequence[Instruction]) -> Iterator[Instruction]:

@@ -6,6 +6,7 @@ and signing (a new release, another reading of the chain) can change what was ap
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.domain.instructions import (
@@ -101,6 +102,23 @@ def compute_unit_limit(opening_units: int, moves: Sequence[Move]) -> int:
 def priority_fee(units: int, price: int) -> int:
     """Returns a priority fee in lamports, rounded up as the runtime does."""
     return -(-units * price // _MICRO)
+
+
+@dataclass(frozen=True, slots=True)
+class FeeTerms:
+    """What the fees of all transactions of a plan are reckoned from."""
+
+    prologue: Sequence[Instruction]
+    opening_units: int
+    compute_unit_price: int
+    lamports_per_signature: int
+
+    def of(self, fee_payer: str, moves: Sequence[Move]) -> tuple[int, int]:
+        """Returns (signatures, fee in lamports) of one transaction."""
+        signatures = len(signers_of(fee_payer, self.prologue, moves))
+        units = compute_unit_limit(self.opening_units, moves)
+        base = signatures * self.lamports_per_signature
+        return signatures, base + priority_fee(units, self.compute_unit_price)
 
 
 def signers_of(fee_payer: str, prologue: Sequence[Instruction], moves: Sequence[Move]) -> list[str]:

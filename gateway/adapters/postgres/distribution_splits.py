@@ -12,7 +12,7 @@ from uuid import UUID
 from gateway.adapters.postgres.connection import Connection, Row
 from gateway.adapters.postgres.distribution_rows import move_from_row
 from gateway.domain.plans import Move
-from gateway.domain.steps import compute_unit_limit, decode_steps, priority_fee, signers_of
+from gateway.domain.steps import FeeTerms, decode_steps
 
 _WHOLE: Final = """
 SELECT b.position AS batch, b.first_transfer, b.fee_payer_address, d.kind,
@@ -87,10 +87,12 @@ def _part(rows: list[Row], first_transfer: int) -> tuple[object, ...]:
     terms = rows[0]
     moves: list[Move] = [move_from_row(row, row["payer"]) for row in rows]
     payer = terms["fee_payer_address"]
-    signatures = len(signers_of(payer, decode_steps(terms["prologue"]), moves))
-    units = compute_unit_limit(terms["opening_units"], moves)
-    fee = signatures * int(terms["lamports_per_signature"]) + priority_fee(
-        units, int(terms["compute_unit_price"])
+    fees = FeeTerms(
+        decode_steps(terms["prologue"]),
+        terms["opening_units"],
+        int(terms["compute_unit_price"]),
+        int(terms["lamports_per_signature"]),
     )
+    signatures, fee = fees.of(payer, moves)
     total = sum(move.amount for move in moves)
     return first_transfer, len(moves), total, payer, signatures, fee, terms["batch"]
