@@ -15,7 +15,6 @@ from gateway.domain.plans import Kind
 
 MATCHED: Final = "matched"
 UNAVAILABLE: Final = "unavailable"
-_SLOT_MAX: Final = 2**63 - 1
 
 
 def compare(attempt: LandedAttempt, accounts: Sequence[str], landed: TransactionDetails) -> Receipt:
@@ -44,7 +43,7 @@ def compare(attempt: LandedAttempt, accounts: Sequence[str], landed: Transaction
     return Receipt(
         attempt.signature,
         verdict,
-        min(landed.slot, _SLOT_MAX),
+        landed.slot,
         landed.fee_lamports,
         balances.rent_paid_lamports,
         balances.refunded_lamports,

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from gateway.adapters.postgres.connection import Connection, Row
-from gateway.adapters.postgres.distribution_rows import move_from_row
+from gateway.adapters.postgres.distribution_rows import move_from_row, storable_slot
 from gateway.adapters.postgres.distribution_tables import load_tables
 from gateway.domain.attempts import LandedAttempt, Receipt
 from gateway.domain.plans import Kind
@@ -68,7 +68,7 @@ class DistributionReceipts:
             "WHERE a.signature = f.signature AND a.receipt = 'pending'",
             [receipt.signature for receipt in receipts],
             [receipt.verdict for receipt in receipts],
-            [receipt.slot for receipt in receipts],
+            [storable_slot(receipt.slot) for receipt in receipts],
             [receipt.fee_lamports for receipt in receipts],
             [receipt.rent_lamports for receipt in receipts],
             [receipt.refund_lamports for receipt in receipts],

@@ -4,6 +4,7 @@ from typing import Final
 from uuid import UUID
 
 from gateway.adapters.postgres.connection import Connection
+from gateway.adapters.postgres.distribution_rows import live_attempt_from_row
 from gateway.domain.attempts import LiveAttempt
 from gateway.domain.errors import NotFoundError, PreconditionFailedError
 from gateway.domain.outcomes import Verdict
@@ -35,14 +36,7 @@ class DistributionResolutions:
                 field="transaction_signature",
                 reason="DISTRIBUTION_NOT_FOUND",
             )
-        return LiveAttempt(
-            batch_position=row["batch_position"],
-            signature=row["signature"],
-            wire=bytes(row["wire"]),
-            last_valid_block_height=row["last_valid_block_height"],
-            blockhash_slot=row["blockhash_slot"],
-            state=AttemptState(row["state"]),
-        )
+        return live_attempt_from_row(row)
 
     async def verdict(self, signature: str) -> Verdict | None:
         """Returns what was declared of an attempt, None if nothing was."""

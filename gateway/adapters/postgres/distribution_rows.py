@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from gateway.adapters.postgres.connection import Row
+from gateway.domain.attempts import LiveAttempt
 from gateway.domain.outcomes import PaidCost, Resolution, SigningPace, Verdict
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.plans import (
@@ -21,7 +22,7 @@ from gateway.domain.plans import (
     Transfer,
 )
 from gateway.domain.splits import RandomSplit, WeightedSplit
-from gateway.domain.states import BatchState, DistributionState
+from gateway.domain.states import AttemptState, BatchState, DistributionState
 from gateway.domain.steps import decode_steps, encode_steps
 
 BATCH_COLUMNS: Final = (
@@ -46,6 +47,7 @@ TRANSFER_COLUMNS: Final = (
     "steps",
 )
 
+_BIGINT_MAX: Final = 2**63 - 1
 # A minute is the window of the signer's limits.
 _PACE_FORGOTTEN_AFTER_S: Final = 60.0
 
@@ -170,6 +172,8 @@ def distribution_from_row(
     unlock: Mapping[UUID, Sequence[UUID]],
     skips: Sequence[Row],
     resolutions: Sequence[Row],
+    *,
+    tables: Mapping[UUID, Sequence[str]],
 ) -> Distribution:
     """Makes a Distribution of a row of distributions and what other tables have of it."""
     receipts, fees_paid_lamports, paid = receipts_from_row(landed)
@@ -224,7 +228,28 @@ def distribution_from_row(
             for found in resolutions
             if found["distribution_id"] == row["id"]
         ],
+        lookup_table_addresses=tables.get(row["id"], ()),
     )
+
+
+def live_attempt_from_row(row: Row) -> LiveAttempt:
+    """Makes a LiveAttempt of a row of attempts."""
+    return LiveAttempt(
+        batch_position=row["batch_position"],
+        signature=row["signature"],
+        wire=bytes(row["wire"]),
+        last_valid_block_height=row["last_valid_block_height"],
+        blockhash_slot=row["blockhash_slot"],
+        state=AttemptState(row["state"]),
+    )
+
+
+def storable_slot(slot: int) -> int:
+    """Returns a slot as far as a bigint holds it.
+
+    What a node says is a slot may be any u64; nothing is decided by it.
+    """
+    return min(slot, _BIGINT_MAX)
 
 
 def move_from_row(row: Row, source_address: str) -> Move:

@@ -6,15 +6,17 @@ from typing import Final
 from uuid import UUID
 
 from gateway.adapters.postgres.distribution_receipts import DistributionReceipts
-from gateway.adapters.postgres.distribution_rows import move_from_row
+from gateway.adapters.postgres.distribution_rows import (
+    live_attempt_from_row,
+    move_from_row,
+    storable_slot,
+)
 from gateway.adapters.postgres.distribution_splits import split_batches
 from gateway.adapters.postgres.distribution_tables import load_tables
 from gateway.domain.attempts import AttemptMove, ClaimedBatch, LiveAttempt, NewAttempt, Pending
 from gateway.domain.plans import Move
 from gateway.domain.states import ATTEMPT_MOVES, BATCH_AFTER_ATTEMPT, AttemptState, BatchState
 
-# What a node says is a slot may be any u64; nothing is decided by it.
-_BIGINT_MAX: Final = 2**63 - 1
 # Leases run on the database's clock, the only one that all gateways share. SKIP LOCKED lets them
 # claim at the same moment without waiting for each other.
 _CLAIM: Final = """
@@ -208,17 +210,7 @@ class DistributionWork(DistributionReceipts):
             distribution_id,
             worker,
         )
-        return [
-            LiveAttempt(
-                batch_position=row["batch_position"],
-                signature=row["signature"],
-                wire=bytes(row["wire"]),
-                last_valid_block_height=row["last_valid_block_height"],
-                blockhash_slot=row["blockhash_slot"],
-                state=AttemptState(row["state"]),
-            )
-            for row in rows
-        ]
+        return [live_attempt_from_row(row) for row in rows]
 
     async def move_attempts(self, distribution_id: UUID, moves: Sequence[AttemptMove]) -> None:
         """Moves attempts and, with them, their batches. Call it in a transaction.
@@ -252,7 +244,7 @@ class DistributionWork(DistributionReceipts):
             [move.signature for move in allowed],
             [move.state.value for move in allowed],
             [move.error for move in allowed],
-            [min(move.slot, _BIGINT_MAX) for move in allowed],
+            [storable_slot(move.slot) for move in allowed],
         )
         batch_of = {
             move.signature: int(present[move.signature]["batch_position"]) for move in allowed

@@ -1,7 +1,6 @@
 """Distributions in PostgreSQL: plans, states and reads. Work on them is in distribution_work."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -164,10 +163,7 @@ class PostgresDistributions(DistributionWork, DistributionNotes, DistributionRes
 
     async def get(self, distribution_id: UUID) -> Distribution:
         """Returns a distribution with its tally; raises NotFoundError."""
-        row = await self._connection.fetchrow(
-            "SELECT *, clock_timestamp() AS read_at FROM distributions WHERE id = $1",
-            distribution_id,
-        )
+        row = await self._connection.fetchrow(f"{_SELECT} WHERE id = $1", distribution_id)
         if row is None:
             raise _not_found()
         return (await self._complete([row]))[0]
@@ -269,13 +265,18 @@ class PostgresDistributions(DistributionWork, DistributionNotes, DistributionRes
         )
         resolved = await self._connection.fetch(_RESOLUTIONS, ids)
         tables = await table_addresses(self._connection, ids)
-        found = [
+        return [
             distribution_from_row(
-                row, tallies[row["id"]], landed.get(row["id"]), unlock, skips, resolved
+                row,
+                tallies[row["id"]],
+                landed.get(row["id"]),
+                unlock,
+                skips,
+                resolved,
+                tables=tables,
             )
             for row in rows
         ]
-        return [replace(each, lookup_table_addresses=tables.get(each.id, ())) for each in found]
 
 
 def _not_found() -> NotFoundError:
