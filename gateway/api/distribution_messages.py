@@ -43,7 +43,7 @@ _TRANSFER_STATES: Final[Mapping[BatchState, "pb.Transfer.State.ValueType"]] = {
     BatchState.CANCELLED: pb.Transfer.STATE_CANCELLED,
 }
 
-_VERDICTS: Final[Mapping[Verdict, "pb.Resolution.Verdict.ValueType"]] = {
+VERDICTS: Final[Mapping[Verdict, "pb.Resolution.Verdict.ValueType"]] = {
     Verdict.PAY_AGAIN: pb.Resolution.VERDICT_PAY_AGAIN,
     Verdict.GIVE_UP: pb.Resolution.VERDICT_GIVE_UP,
     Verdict.LANDED: pb.Resolution.VERDICT_LANDED,
@@ -149,7 +149,7 @@ def _reconciliation(value: Receipts) -> pb.Reconciliation:
 def _resolution(value: Resolution) -> pb.Resolution:
     message = pb.Resolution(
         transaction_signature=value.signature,
-        verdict=_VERDICTS[value.verdict],
+        verdict=VERDICTS[value.verdict],
         reason=value.reason,
         operator=value.operator,
         peer=value.peer,

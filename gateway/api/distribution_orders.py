@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
+from gateway.api import distribution_messages as messages
 from gateway.api import fields
 from gateway.domain.addresses import require_address
 from gateway.domain.errors import InvalidArgumentError
@@ -47,9 +48,7 @@ _MODES: Final[Mapping[int, ClosingMode]] = {
 }
 
 _VERDICTS: Final[Mapping[int, Verdict]] = {
-    pb.Resolution.VERDICT_PAY_AGAIN: Verdict.PAY_AGAIN,
-    pb.Resolution.VERDICT_GIVE_UP: Verdict.GIVE_UP,
-    pb.Resolution.VERDICT_LANDED: Verdict.LANDED,
+    number: verdict for verdict, number in messages.VERDICTS.items()
 }
 
 

@@ -248,10 +248,6 @@ class Chain(Protocol):
         """Runs a transaction without signature check, with a fresh blockhash, and forgets it."""
         ...
 
-    async def get_transaction(self, signature: str) -> LandedTransaction | None:
-        """Returns a finalized transaction, None if the node has none."""
-        ...
-
     async def get_health(self) -> None:
         """Returns if the node says that it is healthy."""
         ...

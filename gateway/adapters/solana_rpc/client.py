@@ -157,7 +157,7 @@ class SolanaRpc(WalletReads):
         """Asks every endpoint by itself about up to 128 transactions; see the module lapses."""
         _require_at_most(items, LAPSED_PER_CALL_MAX)
         self._witnesses = self._witnesses or [
-            Witness(SolanaRpc(pool), self._agreement) for pool in self._pool.providers()
+            Witness(provider, self._agreement) for provider in self._providers()
         ]
         return await read_lapsed(self._witnesses, items, self._agreement)
 
@@ -176,8 +176,7 @@ class SolanaRpc(WalletReads):
         }
         open_ones = [signature for signature in found if signature not in believed]
         if open_ones:
-            providers = [SolanaRpc(pool) for pool in self._pool.providers()]
-            readings = await read_final(providers, open_ones, self._agreement)
+            readings = await read_final(self._providers(), open_ones, self._agreement)
             believed |= zip(open_ones, readings, strict=True)
         return believed
 
@@ -277,6 +276,10 @@ class SolanaRpc(WalletReads):
                 raise ValueError("the node is not healthy")
 
         await self._pool.read("getHealth", [], str, require_ok)
+
+    def _providers(self) -> list["SolanaRpc"]:
+        """Returns each endpoint by itself."""
+        return [SolanaRpc(pool) for pool in self._pool.providers()]
 
     async def _integer(self, method: str, params: Sequence[object]) -> int:
         return await self._pool.read(method, params, wire.Unsigned)

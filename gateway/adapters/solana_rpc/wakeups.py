@@ -90,7 +90,6 @@ class SignatureWakeups:
         self._listeners: set[SocketListener] = set()
         self._told_of: set[str] = set()
         self.changed = asyncio.Event()
-        self.is_connected = False
 
     def listener(self) -> SocketListener:
         """Returns an ear for one worker, to be closed by it."""
@@ -136,14 +135,11 @@ class SignatureWakeups:
                 max_queue=_MESSAGES_QUEUED_MAX,
                 logger=_quiet,
             ) as connection:
-                self.is_connected = True
                 return await self._talk(connection)
         except WireError as error:
             return str(error)
         except (OSError, TimeoutError, ValueError, websockets.WebSocketException) as error:
             return f"connection failed ({type(error).__name__})"
-        finally:
-            self.is_connected = False
 
     async def _talk(self, connection: ClientConnection) -> str:
         """Subscribes and listens; ends without reason if only others fill the connection."""
