@@ -21,6 +21,7 @@ from gateway.domain.plans import Distribution
 from gateway.domain.ports import Store, TransactionCompiler
 from gateway.domain.token_programs import TOKEN_PROGRAMS
 from gateway.domain.wallets import OwnershipProof, SigningWallet
+from gateway.workflows.account_reads import read_accounts
 from gateway.workflows.distribution_items import addresses_of, batch_item
 from gateway.workflows.distribution_tables import closed_table
 
@@ -31,7 +32,6 @@ _RETRY_S: Final = 1.0
 # An operator's freeze is lifted again, and another session may do what this one may not: nobody is
 # struck off for that.
 _PASSING_REASONS: Final = {"FROZEN", "SCOPE_DENIED"}
-_ACCOUNTS_PER_CALL: Final = 100
 # Rules that one recipient, or the sum of many, can break: half of the batch may be allowed.
 _RULES_OF_ONE: Final = ("/destinations", "_per_transaction_max")
 
@@ -159,13 +159,14 @@ class BatchSigner:
     async def _weigh(self, plan: Distribution, work: _Work, recent: Blockhash) -> Weighed:
         """Compares what the round needs with what is held, as new as the blockhash or newer."""
         addresses = accounts_to_read(plan, work.batches)
-        held: dict[str, Held] = {}
-        for start in range(0, len(addresses), _ACCOUNTS_PER_CALL):
-            chunk = addresses[start : start + _ACCOUNTS_PER_CALL]
-            reading = await self._chain.get_accounts(
-                chunk, "confirmed", AMOUNT_SLICE, recent.context_slot
-            )
-            held.update(zip(chunk, map(_held, reading.accounts), strict=True))
+        accounts = await read_accounts(
+            self._chain,
+            addresses,
+            "confirmed",
+            AMOUNT_SLICE,
+            min_context_slot=recent.context_slot,
+        )
+        held = dict(zip(addresses, map(_held, accounts), strict=True))
         return weigh(plan, work.batches, work.pending, held)
 
     async def _refuse(self, plan: Distribution, worker: UUID, why: Mapping[int, str]) -> None:

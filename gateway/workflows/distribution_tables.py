@@ -12,10 +12,10 @@ from gateway.domain.lookup_tables import (
     is_active,
     read_lookup_table,
 )
+from gateway.workflows.account_reads import read_accounts
 
 _FIELD: Final = "lookup_table_addresses"
 _PER_CALL: Final = 20  # a full table is 8 KiB, and a node's answer has a bound
-_STATES_PER_CALL: Final = 100
 
 
 async def read_lookup_tables(chain: Chain, addresses: Sequence[str]) -> LookupTables:
@@ -24,17 +24,15 @@ async def read_lookup_tables(chain: Chain, addresses: Sequence[str]) -> LookupTa
     What is finalized cannot change any more: a table only ever grows, until it is closed.
     """
     tables: list[LookupTable] = []
-    for start in range(0, len(addresses), _PER_CALL):
-        part = addresses[start : start + _PER_CALL]
-        reading = await chain.get_accounts(part, "finalized")
-        for address, account in zip(part, reading.accounts, strict=True):
-            field = f"{_FIELD}[{len(tables)}]"
-            if account is None:
-                raise InvalidArgumentError("no such lookup table", field=field)
-            try:
-                tables.append(read_lookup_table(address, account.owner, account.data))
-            except ValueError as error:
-                raise InvalidArgumentError(str(error), field=field) from None
+    accounts = await read_accounts(chain, addresses, "finalized", per_call=_PER_CALL)
+    for address, account in zip(addresses, accounts, strict=True):
+        field = f"{_FIELD}[{len(tables)}]"
+        if account is None:
+            raise InvalidArgumentError("no such lookup table", field=field)
+        try:
+            tables.append(read_lookup_table(address, account.owner, account.data))
+        except ValueError as error:
+            raise InvalidArgumentError(str(error), field=field) from None
     return LookupTables(tables)
 
 
@@ -44,10 +42,10 @@ async def closed_table(chain: Chain, tables: LookupTables, min_context_slot: int
     What would be signed with one could never land, and would count against the caps all the same.
     """
     addresses = [table.address for table in tables.tables]
-    for start in range(0, len(addresses), _STATES_PER_CALL):
-        part = addresses[start : start + _STATES_PER_CALL]
-        reading = await chain.get_accounts(part, "confirmed", STATE_SLICE, min_context_slot)
-        for address, account in zip(part, reading.accounts, strict=True):
-            if account is None or not is_active(account.owner, account.data):
-                return address
+    accounts = await read_accounts(
+        chain, addresses, "confirmed", STATE_SLICE, min_context_slot=min_context_slot
+    )
+    for address, account in zip(addresses, accounts, strict=True):
+        if account is None or not is_active(account.owner, account.data):
+            return address
     return ""

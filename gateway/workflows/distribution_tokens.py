@@ -11,10 +11,11 @@ from gateway.domain.mints import MintTerms, TokenState, read_mint, read_token_ac
 from gateway.domain.ports import TransactionCompiler
 from gateway.domain.token_planner import Holder
 from gateway.domain.token_programs import TOKEN_PROGRAMS
+from gateway.workflows.account_reads import read_accounts
 
 _CLOCK: Final = "SysvarC1ock11111111111111111111111111111111"
 _EPOCH: Final = slice(16, 24)
-_ACCOUNTS_PER_CALL: Final = 100
+_OWNERS_PER_TURN: Final = 100
 _OWNERS_AT_ONCE: Final = 8
 
 
@@ -50,12 +51,12 @@ class TokenReadings:
         accounts: list[str] = []
         searches: list[int] = []
         for position, owner in enumerate(owners):
-            if position % _ACCOUNTS_PER_CALL == 0:
+            if position % _OWNERS_PER_TURN == 0:
                 await asyncio.sleep(0)  # 20 us each: others may want their turn
             account, tried = self._compiler.derive_token_account(owner, mint.program, mint.address)
             accounts.append(account)
             searches.append(tried)
-        found = await self._accounts(accounts)
+        found = await read_accounts(self._chain, accounts, "finalized")
         return [
             Holder(owner, account, _state(data, mint, owner, field), tried)
             for owner, account, data, tried in zip(owners, accounts, found, searches, strict=True)
@@ -70,12 +71,14 @@ class TokenReadings:
 
         async def read(owner: str) -> list[Holder]:
             async with gate:
-                reading = await self._chain.get_token_accounts(owner, mint.program, "finalized")
+                reading = await self._chain.get_token_accounts_of_mint(
+                    owner, mint.address, "finalized"
+                )
             own = self._compiler.associated_token_address(owner, mint.program, mint.address)
             found = [
                 Holder(owner, address, state)
                 for address, account in reading.accounts.items()
-                if (state := _decoded(account)) is not None and state.mint == mint.address
+                if account.owner == mint.program and (state := _decoded(account)) is not None
             ]
             found.sort(key=lambda holder: (holder.account != own, holder.account))
             return found or [Holder(owner, "", None)]
@@ -85,7 +88,7 @@ class TokenReadings:
 
     async def require_wallets(self, addresses: Sequence[str]) -> None:
         """Returns if none is a token account: what is paid to an account of it is out of reach."""
-        found = await self._accounts(addresses, (0, 0))
+        found = await read_accounts(self._chain, addresses, "finalized", (0, 0))
         for position, account in enumerate(found):
             if account is not None and account.owner in TOKEN_PROGRAMS:
                 raise InvalidArgumentError(
@@ -113,20 +116,6 @@ class TokenReadings:
         """Returns what accounts must hold, by their size in bytes."""
         sizes = sorted({item.state.data_bytes for item in accounts if item.state is not None})
         return {size: await self._chain.get_rent_exempt_lamports(size) for size in sizes}
-
-    async def _accounts(
-        self, addresses: Sequence[str], data_slice: tuple[int, int] | None = None
-    ) -> list[Account | None]:
-        starts = range(0, len(addresses), _ACCOUNTS_PER_CALL)
-        readings = await asyncio.gather(
-            *(
-                self._chain.get_accounts(
-                    addresses[start : start + _ACCOUNTS_PER_CALL], "finalized", data_slice
-                )
-                for start in starts
-            )
-        )
-        return [account for reading in readings for account in reading.accounts]
 
 
 def _decoded(account: Account) -> TokenState | None:
