@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final
 
-from gateway.domain.token_programs import TOKEN, TOKEN_2022
+from gateway.domain.token_programs import TOKEN, TOKEN_PROGRAMS
 
 ACCOUNT_BYTES: Final = 165
 MINT_BYTES: Final = 82
@@ -54,7 +54,7 @@ def split(
     With `is_cut` only the beginning was read: the last extension may be cut short.
     """
     size = MINT_BYTES if kind is Kind.MINT else ACCOUNT_BYTES
-    if program not in {TOKEN, TOKEN_2022}:
+    if program not in TOKEN_PROGRAMS:
         raise TokenDataError("not of a token program")
     if len(data) == size:
         return data, {}

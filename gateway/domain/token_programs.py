@@ -11,7 +11,7 @@ from gateway.domain.plans import Asset
 
 TOKEN: Final = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"  # noqa: S105 - a program's address
 TOKEN_2022: Final = "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb"  # noqa: S105 - likewise
-TOKEN_PROGRAMS: Final = frozenset({TOKEN, TOKEN_2022})
+TOKEN_PROGRAMS: Final = (TOKEN, TOKEN_2022)
 ASSOCIATED_TOKEN: Final = "ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL"  # noqa: S105 - likewise
 MEMO: Final = "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"
 NATIVE_MINT: Final = "So11111111111111111111111111111111111111112"

@@ -8,9 +8,7 @@ from typing import Final
 from gateway.domain.addresses import encode_base58
 from gateway.domain.token_layout import Extension, Kind, TokenDataError, is_some, split
 from gateway.domain.token_metadata import symbol_of_extension
-from gateway.domain.token_programs import TOKEN, TOKEN_2022
 
-TOKEN_PROGRAMS: Final = (TOKEN, TOKEN_2022)
 _FROZEN: Final = 2
 _POINTER_BYTES: Final = 64
 # mint, owner, amount, delegate, state, native reserve, delegated amount, close authority; an

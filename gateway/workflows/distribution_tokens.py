@@ -108,7 +108,7 @@ class TokenReadings:
                 for address, account in reading.accounts.items()
             ]
 
-        pairs = [(owner, program) for owner in owners for program in sorted(TOKEN_PROGRAMS)]
+        pairs = [(owner, program) for owner in owners for program in TOKEN_PROGRAMS]
         found = await asyncio.gather(*(read(owner, program) for owner, program in pairs))
         return [account for accounts in found for account in accounts]
 

@@ -8,7 +8,8 @@ from gateway.domain.chain import Account, Chain
 from gateway.domain.errors import ChainUnavailableError
 from gateway.domain.token_layout import TokenDataError
 from gateway.domain.token_metadata import symbol_of_account
-from gateway.domain.tokens import TOKEN_PROGRAMS, Mint, TokenHolding, parse_mint
+from gateway.domain.token_programs import TOKEN_PROGRAMS
+from gateway.domain.tokens import Mint, TokenHolding, parse_mint
 
 _ACCOUNTS_PER_CALL: Final = 100
 # Whoever makes a mint may give it, or what it points to, megabytes of metadata. What is wanted

@@ -7,8 +7,8 @@ from typing import Final
 from gateway.domain.chain import Account, Chain, TokenAccountsReading
 from gateway.domain.instructions import SYSTEM_PROGRAM
 from gateway.domain.token_layout import TokenDataError
+from gateway.domain.token_programs import TOKEN_PROGRAMS
 from gateway.domain.tokens import (
-    TOKEN_PROGRAMS,
     TokenHolding,
     WalletTokens,
     parse_token_account,

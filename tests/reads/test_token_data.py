@@ -12,8 +12,8 @@ from solders.token.state import TokenAccountState
 
 from gateway.domain.amounts import U64_MAX
 from gateway.domain.token_layout import TokenDataError
-from gateway.domain.token_programs import TOKEN, TOKEN_2022
-from gateway.domain.tokens import TOKEN_PROGRAMS, parse_mint, parse_token_account
+from gateway.domain.token_programs import TOKEN, TOKEN_2022, TOKEN_PROGRAMS
+from gateway.domain.tokens import parse_mint, parse_token_account
 
 u64s = st.integers(0, U64_MAX)
 keys = st.binary(min_size=32, max_size=32).map(Pubkey)

@@ -62,7 +62,7 @@ class WalletReads:
         min_context_slot: int = 0,
     ) -> TokenAccountsReading:
         """Reads all of an owner's accounts of one mint, whichever its program, undecoded."""
-        where, programs = {"mint": mint}, set(TOKEN_PROGRAMS)
+        where, programs = {"mint": mint}, TOKEN_PROGRAMS
         return await self._owned(owner, where, programs, commitment, min_context_slot, mint)
 
     async def _owned(
