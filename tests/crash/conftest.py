@@ -21,7 +21,7 @@ from tests.crash.node import ScriptedNode
 from tests.crash.parts import POLICY, Postgres
 from tests.crash.vault import Vault
 from tests.support.processes import SignerProcess
-from tests.support.svm_chain import SvmChain
+from tests.support.svm_chain import SvmChain, Timing
 
 MakeDesk = Callable[..., Desk]
 BLOCK_S = 0.02
@@ -93,3 +93,19 @@ def open_vault(desk: Desk) -> Vault:
 def desk(make_desk: MakeDesk) -> Desk:
     """A desk whose chain makes 50 blocks a second."""
     return make_desk()
+
+
+@pytest.fixture(scope="module")
+def shared_vault(make_desk: MakeDesk) -> Vault:
+    """One desk for all cases: what one of them leaves behind must not hurt the next."""
+    return open_vault(make_desk())
+
+
+@pytest.fixture
+def vault(shared_vault: Vault) -> Iterator[Vault]:
+    """Its wallets, with an honest chain before and after."""
+    yield shared_vault
+    node = shared_vault.desk.node
+    node.behave()
+    node.chain.release()
+    node.chain.timing = Timing()

@@ -27,25 +27,26 @@ def slow_landing(trial: Trial, meanwhile: Act) -> None:
     chain.release()
 
 
-def lost_from_sight(trial: Trial, meanwhile: Act) -> None:
-    """Transactions have landed, and 200 blocks go by before anybody can ask about them."""
+def unseen(trial: Trial, meanwhile: Act) -> None:
+    """Lets transactions land, and 200 blocks go by while nobody can ask about them."""
     node = trial.desk.node
     hold = node.hold("getBlockHeight")
     trial.execute()
     assert hold.reached.wait(10)
     meanwhile()
     node.chain.advance(200)
-    node.behave()
+
+
+def lost_from_sight(trial: Trial, meanwhile: Act) -> None:
+    """Transactions have landed, and 200 blocks go by before anybody can ask about them."""
+    unseen(trial, meanwhile)
+    trial.desk.node.behave()
 
 
 def lost_from_history(trial: Trial, meanwhile: Act) -> None:
     """The same, and the node tells nothing any more of one that has landed."""
+    unseen(trial, meanwhile)
     node = trial.desk.node
-    hold = node.hold("getBlockHeight")
-    trial.execute()
-    assert hold.reached.wait(10)
-    meanwhile()
-    node.chain.advance(200)
     lost = next(reversed(node.chain.landed))
     node.chain.forgets = lambda item: item.signature == lost
     node.behave()

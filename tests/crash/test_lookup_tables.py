@@ -95,14 +95,7 @@ def test_a_kill_at_a_step(vault: Vault, step: str, victim: str) -> None:
     """
     desk, trial = vault.desk, pay_by_table(vault)
     write_table(desk.node.chain, [*HELD, address_of(1, "later")], at=TABLE)
-    reach, release = STEPS[step](desk, trial.plan)
-    try:
-        trial.execute()
-        reach()
-        desk.kill(victim)
-        desk.start(victim)
-    finally:
-        release()
+    trial.killed_at(STEPS[step](desk, trial.plan), victim)
     if victim == "gateway" and step not in {"paused", "cancelling"}:
         trial.execute()
     if step == "cancelling":

@@ -4,12 +4,9 @@ After the plan was made somebody freezes a recipient's account, spends a source'
 account over. Batches are halved until only the impossible transfer is left, killed at any step.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
-from tests.crash.conftest import MakeDesk, open_vault
 from tests.crash.desk import EVERYTHING
 from tests.crash.ground import held
 from tests.crash.kinds import KINDS
@@ -41,33 +38,12 @@ CASES = (
 )
 
 
-@pytest.fixture(scope="module")
-def shared_vault(make_desk: MakeDesk) -> Vault:
-    """One desk for all cases: what one of them leaves behind must not hurt the next."""
-    return open_vault(make_desk())
-
-
-@pytest.fixture
-def vault(shared_vault: Vault) -> Iterator[Vault]:
-    """Its wallets, with an honest chain before and after."""
-    yield shared_vault
-    shared_vault.desk.node.behave()
-    shared_vault.desk.node.chain.release()
-
-
 @pytest.mark.parametrize(("kind", "step", "victim"), CASES)
 def test_only_the_impossible_is_not_done(vault: Vault, kind: str, step: str, victim: str) -> None:
     """Killed at a split, it still does all that can be done, once, and lists what cannot."""
-    desk = vault.desk
     trial = KINDS[kind].make(vault, KINDS[kind].count)
-    reach, release = SPLIT_STEPS[step](desk, trial.plan, lambda: trial.doom(3))
-    try:
-        trial.execute()
-        reach()
-        desk.kill(victim)
-        desk.start(victim)
-    finally:
-        release()
+    step_of = SPLIT_STEPS[step](vault.desk, trial.plan, lambda: trial.doom(3))
+    trial.killed_at(step_of, victim)
     if victim == "gateway":
         trial.execute()
     end(trial, kind)

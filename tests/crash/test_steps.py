@@ -1,16 +1,12 @@
 """kill -9 at every step of every kind of order: nothing happens twice, nothing is forgotten."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
-from tests.crash.conftest import MakeDesk, open_vault
 from tests.crash.desk import EVERYTHING
 from tests.crash.kinds import KINDS
 from tests.crash.steps import STEPS
 from tests.crash.vault import Vault
-from tests.support.svm_chain import Timing
 
 VICTIMS = ("gateway", "signer", "postgres")
 SAMPLE = [
@@ -31,22 +27,6 @@ CASES = (
 )
 
 
-@pytest.fixture(scope="module")
-def shared_vault(make_desk: MakeDesk) -> Vault:
-    """One desk for all cases: what one of them leaves behind must not hurt the next."""
-    return open_vault(make_desk())
-
-
-@pytest.fixture
-def vault(shared_vault: Vault) -> Iterator[Vault]:
-    """Its wallets, with an honest chain before and after."""
-    yield shared_vault
-    node = shared_vault.desk.node
-    node.behave()
-    node.chain.release()
-    node.chain.timing = Timing()
-
-
 @pytest.mark.parametrize(("kind", "step", "victim"), CASES)
 def test_a_kill_at_a_step(vault: Vault, kind: str, step: str, victim: str) -> None:
     """Held at a step, one process is killed and started again; then it finishes by itself.
@@ -57,14 +37,7 @@ def test_a_kill_at_a_step(vault: Vault, kind: str, step: str, victim: str) -> No
     desk = vault.desk
     trial = KINDS[kind].make(vault, KINDS[kind].count)
     plan = trial.plan
-    reach, release = STEPS[step](desk, plan)
-    try:
-        trial.execute()
-        reach()
-        desk.kill(victim)
-        desk.start(victim)
-    finally:
-        release()
+    trial.killed_at(STEPS[step](desk, plan), victim)
     if victim == "gateway" and step not in {"paused", "cancelling"}:
         trial.execute()
     given = desk.sessions_given

@@ -84,6 +84,20 @@ class Trial:
             self._landed = set(self.ground.landings(self.payers))
         self.desk.execute(self.plan)
 
+    def killed_at(self, step: tuple[Callable[[], None], Callable[[], None]], victim: str) -> None:
+        """Executes, and once the step is reached kills a process and starts it again.
+
+        `step` is what waits for the step, and what lets go of it in the end.
+        """
+        reach, release = step
+        try:
+            self.execute()
+            reach()
+            self.desk.kill(victim)
+            self.desk.start(victim)
+        finally:
+            release()
+
     def failed(self) -> set[int]:
         """The positions of the transfers that the gateway lists as failed, each with a reason."""
         failed = [

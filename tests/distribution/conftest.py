@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from gateway.adapters.postgres import Database
+from gateway.domain.packing import TransactionVersion
+from gateway.workflows.distribution_planning import PlanningConfig
 from tests.distribution.support import Desk, open_desk
 from tests.support.svm_rpc import SvmRpc
 
@@ -21,5 +24,15 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def desk(database: Database, svm_rpc: SvmRpc) -> AsyncIterator[Desk]:
     """A desk with 1,000 SOL."""
     opened = await open_desk(database, svm_rpc)
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture(params=[TransactionVersion.LEGACY, TransactionVersion.V1])
+async def any_desk(
+    database: Database, svm_rpc: SvmRpc, request: pytest.FixtureRequest
+) -> AsyncIterator[Desk]:
+    """A desk that plans legacy or v1 transactions."""
+    opened = await open_desk(database, svm_rpc, planning=PlanningConfig(request.param))
     yield opened
     await opened.close()

@@ -1,37 +1,22 @@
 """Closings on the SVM: rent comes back to the lamport, and what stays has a reason."""
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
-import pytest_asyncio
 
-from gateway.adapters.postgres import Database
 from gateway.domain.errors import PreconditionFailedError
 from gateway.domain.orders import ClosingMode, ClosingOrder
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.plans import Receipts
 from gateway.domain.states import DistributionState
 from gateway.domain.token_programs import NATIVE_MINT, TOKEN, TOKEN_2022
-from gateway.workflows.distribution_planning import PlanningConfig
 from tests.distribution.checks import assert_as_estimated
-from tests.distribution.support import Desk, open_desk
+from tests.distribution.support import Desk
 from tests.distribution.tokens import FEE_AMOUNT, FEE_CONFIG, TokenWorld, fee_config
 from tests.postgres.samples import address_of
-from tests.support.svm_rpc import SvmRpc
 
 EXCESS = 550_840
 V1 = TransactionVersion.V1
-
-
-@pytest_asyncio.fixture(params=[TransactionVersion.LEGACY, V1])
-async def any_desk(
-    database: Database, svm_rpc: SvmRpc, request: pytest.FixtureRequest
-) -> AsyncIterator[Desk]:
-    """A desk that plans legacy or v1 transactions."""
-    opened = await open_desk(database, svm_rpc, planning=PlanningConfig(request.param))
-    yield opened
-    await opened.close()
 
 
 def ids(wallets: list[tuple[UUID, str]]) -> tuple[UUID, ...]:

@@ -1,9 +1,6 @@
 """Compute limits and prices of plans on the SVM: measured, kept to, and refused by name."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from solders.message import MessageV1
 from solders.pubkey import Pubkey
 
@@ -30,16 +27,6 @@ from tests.support.svm_rpc import SvmRpc
 CLOCK = "SysvarC1ock11111111111111111111111111111111"
 TOTAL = 10**9
 PRICE = 10_000
-
-
-@pytest_asyncio.fixture(params=[TransactionVersion.LEGACY, TransactionVersion.V1])
-async def any_desk(
-    database: Database, svm_rpc: SvmRpc, request: pytest.FixtureRequest
-) -> AsyncIterator[Desk]:
-    """A desk that plans legacy or v1 transactions."""
-    opened = await open_desk(database, svm_rpc, planning=PlanningConfig(request.param))
-    yield opened
-    await opened.close()
 
 
 def limit_of(landed: Landed) -> int:

@@ -1,12 +1,9 @@
 """Payouts and consolidations of tokens on the SVM: every unit arrives, or is refused in advance."""
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
-import pytest_asyncio
 
-from gateway.adapters.postgres import Database
 from gateway.domain.errors import GatewayError, PreconditionFailedError
 from gateway.domain.orders import (
     ConsolidationOrder,
@@ -18,9 +15,8 @@ from gateway.domain.packing import TransactionVersion
 from gateway.domain.splits import EvenSplit
 from gateway.domain.states import DistributionState
 from gateway.domain.token_programs import TOKEN, TOKEN_2022
-from gateway.workflows.distribution_planning import PlanningConfig
 from tests.distribution.checks import assert_as_estimated
-from tests.distribution.support import Desk, open_desk
+from tests.distribution.support import Desk
 from tests.distribution.tokens import (
     DEFAULT_STATE,
     FEE_AMOUNT,
@@ -33,19 +29,8 @@ from tests.distribution.tokens import (
     fee_config,
 )
 from tests.postgres.samples import address_of
-from tests.support.svm_rpc import SvmRpc
 
 V1 = TransactionVersion.V1
-
-
-@pytest_asyncio.fixture(params=[TransactionVersion.LEGACY, V1])
-async def any_desk(
-    database: Database, svm_rpc: SvmRpc, request: pytest.FixtureRequest
-) -> AsyncIterator[Desk]:
-    """A desk that plans legacy or v1 transactions."""
-    opened = await open_desk(database, svm_rpc, planning=PlanningConfig(request.param))
-    yield opened
-    await opened.close()
 
 
 def payout(
