@@ -54,8 +54,9 @@ proto-check: install
 	$(BUF) format --diff --exit-code
 	$(BIN)/python proto/generate.py --check
 
+# A test file is one process's from beginning to end, so files share no state and no file's tests run at once.
 test: check ## Everything that proves it: check, then every test.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 bench: install ## Measure derivation, signing and unlocking against the bare primitives.
 	$(BIN)/python -m pytest -q -s tests/bench

@@ -1,4 +1,8 @@
-"""Shared fixtures for every test, and a last look: no test may leave a process behind."""
+"""Shared fixtures for every test, and a last look: no test may leave a process behind.
+
+The tests may be shared out over several pytest processes (make test does). Each looks for what its
+own tests left, and the one that started them for what is left of these.
+"""
 
 import psutil
 import pytest

@@ -46,6 +46,21 @@ def test_a_child_that_is_not_ready_in_time_is_an_error(tmp_path: Path) -> None:
     child.kill()
 
 
+def test_a_child_that_gets_ready_and_ends_between_two_looks_is_no_error(tmp_path: Path) -> None:
+    """A command that runs once is waited for by its end, whenever that comes."""
+    child = Process(program(tmp_path, "print('done')"))
+    looks = iter((False, True))
+
+    def ready() -> bool:
+        # The first look is before it ends, and by the second it has ended.
+        seen = next(looks, True)
+        child._child.wait(10)
+        return seen
+
+    child.wait_until(ready, 10)
+    assert 0 == child.kill()
+
+
 def test_stop_asks_first_and_kills_who_does_not_listen(tmp_path: Path) -> None:
     """A child that ignores SIGTERM is killed after the timeout; a polite one ends by itself."""
     polite = Process(program(tmp_path, SLEEPER))

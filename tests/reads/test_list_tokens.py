@@ -2,7 +2,7 @@
 
 import base64
 import struct
-from uuid import uuid4
+from uuid import UUID
 
 import grpc
 import pytest
@@ -168,7 +168,7 @@ ATA_LIKE = associated(OTHER, OTHER, TOKEN)
 
 @pytest.mark.parametrize(
     ("wallet_id", "code"),
-    [("", grpc.StatusCode.INVALID_ARGUMENT), (str(uuid4()), grpc.StatusCode.NOT_FOUND)],
+    [("", grpc.StatusCode.INVALID_ARGUMENT), (str(UUID(int=7)), grpc.StatusCode.NOT_FOUND)],
 )
 async def test_wallets_that_are_none(
     gateway: Gateway, wallet_id: str, code: grpc.StatusCode

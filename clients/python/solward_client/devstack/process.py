@@ -85,7 +85,9 @@ class Process:
         """Poll `ready` until it holds. Raises StartupError if the process ends or time is up."""
         deadline = time.monotonic() + timeout_s
         while not ready():
-            self.check_running()
+            # It may have got ready and ended between two looks, as a command that runs once does.
+            if self.returncode is not None and not ready():
+                self.check_running()
             if time.monotonic() >= deadline:
                 why = f"was not ready within {timeout_s:g} s"
                 raise StartupError(self.name, why, self.program.log)
