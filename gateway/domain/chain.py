@@ -245,7 +245,10 @@ class Chain(Protocol):
         ...
 
     async def simulate_transaction(self, wire: bytes, min_context_slot: int = 0) -> Simulation:
-        """Runs a transaction without signature check, with a fresh blockhash, and forgets it."""
+        """Runs a transaction without signature check, with a fresh blockhash, and forgets it.
+
+        Raises TransactionRejectedError if the node does not simulate, or not such a transaction.
+        """
         ...
 
     async def get_health(self) -> None:

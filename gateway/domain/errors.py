@@ -140,6 +140,9 @@ class ChainUnavailableError(GatewayError):
 
 
 class TransactionRejectedError(GatewayError):
-    """The RPC node refused the transaction. Other nodes may not, so it may land all the same."""
+    """The RPC node refused the transaction. Other nodes may not, so it may land all the same.
+
+    A node refuses to simulate, too: what it does not know, or cannot decode.
+    """
 
     default_reason = "TRANSACTION_REJECTED"

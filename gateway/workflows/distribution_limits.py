@@ -15,7 +15,11 @@ from gateway.domain.compute_limits import (
     Usage,
     samples_of,
 )
-from gateway.domain.errors import ChainUnavailableError, PreconditionFailedError
+from gateway.domain.errors import (
+    ChainUnavailableError,
+    PreconditionFailedError,
+    TransactionRejectedError,
+)
 from gateway.domain.instructions import Instruction
 from gateway.domain.packing import TransactionVersion, pack
 from gateway.domain.plans import SOL, Kind, Move, Plan
@@ -85,7 +89,7 @@ class LimitMeasurement:
         )
         try:
             simulation = await self._chain.simulate_transaction(wire, recent.context_slot)
-        except ChainUnavailableError:
+        except (ChainUnavailableError, TransactionRejectedError):
             return None
         if simulation.error:
             failure = read_failure(simulation.error)

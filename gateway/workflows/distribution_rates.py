@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.domain.chain import Chain
-from gateway.domain.errors import ChainUnavailableError
+from gateway.domain.errors import ChainUnavailableError, TransactionRejectedError
 from gateway.domain.instructions import transfer_lamports
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.planner import COMPUTE_UNITS_PER_TRANSFER, choose_price
@@ -60,17 +60,15 @@ class ClusterTerms:
     async def version(self, payer: str) -> TransactionVersion:
         """Returns the configured format, or v1 if a transfer of nothing simulates in it.
 
-        Raises ChainUnavailableError if no node answers anything: an outage is no answer.
+        Raises ChainUnavailableError if no node says whether it does: an outage is no answer, even
+        if it is of simulations alone (a budget that is used up, a 429).
         """
         if self._config.version is not None:
             return self._config.version
         try:
             error = await self._probe(TransactionVersion.V1, payer)
-        except ChainUnavailableError:
-            # A node that does not know the format cannot decode it. An outage is told from that by
-            # a question that every node can answer.
-            await self._chain.get_latest_blockhash()
-            return TransactionVersion.LEGACY
+        except TransactionRejectedError:
+            return TransactionVersion.LEGACY  # the node cannot decode it, or simulates nothing
         # Any other error, such as a payer without funds, comes after the format was accepted.
         if any(name in error for name in _FORMAT_ERRORS):
             return TransactionVersion.LEGACY

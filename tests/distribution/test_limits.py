@@ -164,27 +164,44 @@ async def test_a_node_that_is_behind_measures_nothing(desk: Desk) -> None:
     assert {item.move.compute_units for item in plan.transfers} == {300}
 
 
-async def test_an_outage_chooses_no_format(database: Database, svm_rpc: SvmRpc) -> None:
-    """Legacy is for clusters that refuse v1, not for nodes that do not answer."""
+REFUSALS = {
+    "it cannot decode v1": (-32602, "failed to deserialize", TransactionVersion.LEGACY),
+    "it simulates nothing": (-32601, "Method not found", TransactionVersion.LEGACY),
+    "it is behind": (-32005, "Node is behind", None),
+    "its budget is used up": (-32429, "too many requests", None),
+    "it has an error": (-32603, "Internal error", None),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+async def test_a_refusal_chooses_legacy_and_an_outage_nothing(
+    database: Database, svm_rpc: SvmRpc, name: str
+) -> None:
+    """Legacy is for nodes that say they do not know v1, not for those that say nothing of it."""
+    code, message, version = REFUSALS[name]
     desk = await open_desk(database, svm_rpc, planning=PlanningConfig())
-    seen = desk.node.count("getLatestBlockhash")
-    assert seen == 0
-    desk.node.faults.error("simulateTransaction", -32602, "failed to deserialize", times=None)
-    plan = await desk.workflows.plan(desk.order(25, TOTAL))
-    assert plan.version is TransactionVersion.LEGACY
-    desk.node.faults.body("simulateTransaction", b"{}", times=None)
-    original = desk.rpc.get_latest_blockhash
-    asked: list[str] = []
+    desk.node.faults.error("simulateTransaction", code, message, times=None)
+    if version is None:
+        with pytest.raises(ChainUnavailableError):
+            await desk.workflows.plan(desk.order(25, TOTAL))
+    else:
+        assert (await desk.workflows.plan(desk.order(25, TOTAL))).version is version
+    await desk.close()
 
-    async def once_more(commitment: str = "confirmed") -> object:
-        asked.append(commitment)
-        if len(asked) > 2:
-            raise ChainUnavailableError("down")
-        return await original()
 
-    desk.rpc.get_latest_blockhash = once_more  # type: ignore[method-assign,assignment]  # an outage
+async def test_an_outage_chooses_no_format(database: Database, svm_rpc: SvmRpc) -> None:
+    """Nothing is planned while simulations alone are not to be had; then v1 is."""
+    desk = await open_desk(database, svm_rpc, planning=PlanningConfig())
+    desk.node.faults.http_error("simulateTransaction", 429, times=None)
     with pytest.raises(ChainUnavailableError):
         await desk.workflows.plan(desk.order(25, TOTAL))
+    desk.node.faults.clear()
+    desk.node.faults.body("simulateTransaction", b"{}", times=None)
+    with pytest.raises(ChainUnavailableError):
+        await desk.workflows.plan(desk.order(25, TOTAL))
+    desk.node.faults.clear()
+    plan = await desk.workflows.plan(desk.order(25, TOTAL))
+    assert plan.version is TransactionVersion.V1
     await desk.close()
 
 

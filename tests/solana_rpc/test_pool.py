@@ -146,6 +146,19 @@ async def test_sends_go_on_with_the_same_bytes_and_end_at_a_refusal() -> None:
     assert 0 == calls(spare)
 
 
+async def test_a_refusal_to_simulate_counts_only_if_nobody_may_yet() -> None:
+    """One that knows no such method, or no such bytes, refuses; one away leaves it open."""
+    fault: dict[str, object] = {"message": "refused"}
+    refuses = node(lambda i, _m, _p: httpx.Response(200, json={"jsonrpc": "2.0", "id": i,
+                   "error": fault}))  # fmt: skip
+    for fault["code"] in (-32601, -32602):
+        with pytest.raises(TransactionRejectedError):
+            await SolanaRpc(pool_of(refuses)).simulate_transaction(b"t")
+        for pool in (pool_of(refuses, failing()), pool_of(failing(), refuses)):
+            with pytest.raises(RpcError):
+                await SolanaRpc(pool).simulate_transaction(b"t")
+
+
 async def test_budgets_make_calls_wait_or_go_elsewhere() -> None:
     """Of 5 calls at 2 a second two go at once and three wait; a second endpoint takes overflow."""
     clock, one = ManualClock(), node(lambda i, _m, _p: result(i, 5))

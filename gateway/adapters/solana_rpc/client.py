@@ -18,6 +18,7 @@ from gateway.adapters.solana_rpc.reads import (
     to_account,
     with_slot,
 )
+from gateway.adapters.solana_rpc.simulating import read_simulation
 from gateway.domain.chain import (
     AccountsReading,
     BalanceReading,
@@ -232,26 +233,8 @@ class SolanaRpc(WalletReads):
     async def simulate_transaction(
         self, wire_bytes: bytes, min_context_slot: int = 0
     ) -> Simulation:
-        """Runs a transaction without signature check, with a fresh blockhash, and forgets it."""
-        options: dict[str, object] = {
-            "encoding": "base64",
-            "sigVerify": False,
-            "replaceRecentBlockhash": True,
-            "commitment": "confirmed",
-        }
-        answer = await self._pool.read(
-            "simulateTransaction",
-            [base64.b64encode(wire_bytes).decode(), with_slot(options, min_context_slot)],
-            wire.InContext[wire.SimulationWire],
-            lambda found: require_slot(found.context, min_context_slot),
-        )
-        found = answer.value
-        return Simulation(
-            error_text(found.err),
-            found.units_consumed or 0,
-            found.logs or [],
-            found.loaded_accounts_data_size or 0,
-        )
+        """Runs a transaction without signature check; see the module simulating."""
+        return await read_simulation(self._pool, wire_bytes, min_context_slot)
 
     async def get_transaction(self, signature: str) -> LandedTransaction | None:
         """Returns a finalized transaction (legacy, v0 or v1), None if the node has none."""
