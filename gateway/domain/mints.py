@@ -25,6 +25,9 @@ _ACCOUNT_EXTENSION_BYTES: Final[Mapping[int, int]] = {
     Extension.PAUSABLE: 4,
 }
 _IMMUTABLE_OWNER_BYTES: Final = 4
+# ConfidentialTransferAccount: approved (1), key (32), ciphertexts (3 of 64 and one of 36), then two
+# switches: confidential credits, others.
+_PLAIN_CREDITS: Final = slice(262, 263)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class TokenState:
     withheld_amount: int = 0
     requires_memo: bool = False
     is_confidential: bool = False
+    refuses_plain_credits: bool = False
 
 
 def read_mint(address: str, program: str, data: bytes, epoch: int) -> MintTerms:
@@ -104,6 +108,7 @@ def read_token_account(program: str, lamports: int, data: bytes) -> TokenState:
     """Decodes a token account; raises ValueError."""
     base, extensions = split(data, program, Kind.ACCOUNT)
     account = read_account(base, extensions)
+    confidential = extensions.get(Extension.CONFIDENTIAL_ACCOUNT)
     return TokenState(
         program=program,
         lamports=lamports,
@@ -117,7 +122,8 @@ def read_token_account(program: str, lamports: int, data: bytes) -> TokenState:
         close_authority=account.close_authority,
         withheld_amount=account.withheld_amount,
         requires_memo=extensions.get(Extension.MEMO_TRANSFER, b"")[:1] == b"\1",
-        is_confidential=Extension.CONFIDENTIAL_ACCOUNT in extensions,
+        is_confidential=confidential is not None,
+        refuses_plain_credits=confidential is not None and confidential[_PLAIN_CREDITS] == b"\0",
     )
 
 

@@ -33,6 +33,7 @@ _TOKEN_ERRORS: Final = {
     35: "account holds withheld fees",
     36: "account requires a memo",
     37: "tokens are non-transferable",
+    49: "account takes confidential transfers only",
 }
 
 

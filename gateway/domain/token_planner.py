@@ -177,6 +177,10 @@ def require_receiving(holder: Holder, field: str) -> None:
         raise PreconditionFailedError(
             f"the token account of {holder.address} belongs to somebody else", field=field
         )
+    if holder.state.refuses_plain_credits:
+        raise PreconditionFailedError(
+            f"the token account of {holder.address} takes confidential transfers only", field=field
+        )
 
 
 def require_thawed_creation(mint: MintTerms, field: str) -> None:

@@ -18,6 +18,10 @@ from gateway.domain.token_programs import TOKEN, TOKEN_2022
 from tests.distribution.checks import assert_as_estimated
 from tests.distribution.support import Desk
 from tests.distribution.tokens import (
+    CONFIDENTIAL_ACCOUNT,
+    CONFIDENTIAL_MINT,
+    CONFIDENTIAL_TERMS,
+    CPI_GUARD,
     DEFAULT_STATE,
     FEE_AMOUNT,
     FEE_CONFIG,
@@ -26,6 +30,7 @@ from tests.distribution.tokens import (
     PAUSABLE,
     TRANSFER_HOOK,
     TokenWorld,
+    confidential,
     fee_config,
 )
 from tests.postgres.samples import address_of
@@ -160,6 +165,37 @@ async def test_accounts_that_cannot_send_or_receive_are_refused(desk: Desk) -> N
     )
     with pytest.raises(GatewayError, match="name its owner"):
         await desk.workflows.plan(to_account)
+
+
+async def test_accounts_that_take_confidential_transfers_only(desk: Desk) -> None:
+    """A recipient's or receiver's that switched plain ones off is refused by name; one that did not
+    is paid, and so is one with a CPI guard, which hinders no transfer but another program's.
+    """
+    world = TokenWorld(desk.chain, TOKEN_2022, 6, {CONFIDENTIAL_MINT: CONFIDENTIAL_TERMS})
+    world.open(desk.source_address, 100, extensions={CPI_GUARD: b"\1"})
+    closed = {CONFIDENTIAL_ACCOUNT: confidential(plain_credits=False)}
+    words = f"{address_of(1, 'token')} takes confidential transfers only"
+    world.open(address_of(0, "token"), extensions={CPI_GUARD: b"\1"})
+    world.open(address_of(1, "token"), extensions=closed)
+    with pytest.raises(PreconditionFailedError, match=words) as caught:
+        await desk.workflows.plan(payout(desk, world, 3, 90))
+    assert caught.value.field == "recipients"
+    giver, receiver = await desk.wallets(2, 0)
+    world.open(giver[1], 1)
+    world.open(receiver[1], extensions=closed)
+    gather = ConsolidationOrder((giver[0],), receiver[0], desk.source_id, mint=world.mint)
+    with pytest.raises(PreconditionFailedError, match="confidential transfers only"):
+        await desk.workflows.plan(gather)
+
+    opened = {CONFIDENTIAL_ACCOUNT: confidential(plain_credits=True)}
+    world.open(address_of(1, "token"), extensions=opened)
+    done = await desk.done(payout(desk, world, 3, 60))
+    assert (done.state, received(world, 3)) == (DistributionState.COMPLETED, [20, 20, 20])
+    planned = await desk.workflows.create(str(UUID(int=2)), payout(desk, world, 3, 30))
+    world.open(address_of(1, "token"), extensions=closed)
+    await desk.workflows.execute(planned.id, planned.etag, b"session")
+    await desk.engine.wait()
+    assert received(world, 3) == [30, 0, 30]  # the token program refuses it, as was foreseen
 
 
 @pytest.mark.parametrize("fee", [False, True])

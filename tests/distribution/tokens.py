@@ -12,12 +12,20 @@ from gateway.domain.token_programs import TOKEN, TOKEN_2022
 
 FEE_CONFIG, FEE_AMOUNT, DEFAULT_STATE, IMMUTABLE_OWNER, MEMO_TRANSFER = 1, 2, 6, 7, 8
 NON_TRANSFERABLE, NON_TRANSFERABLE_ACCOUNT, TRANSFER_HOOK, PAUSABLE = 9, 13, 14, 26
+CONFIDENTIAL_MINT, CONFIDENTIAL_ACCOUNT, CPI_GUARD = 4, 5, 11
+CONFIDENTIAL_TERMS = bytes(32) + b"\1" + bytes(32)
+"""ConfidentialTransferMint: no authority, accounts approved by themselves, no auditor."""
 
 
 def fee_config(basis_points: int, maximum: int) -> bytes:
     """TransferFeeConfig with one rate for all epochs."""
     rate = struct.pack("<QQH", 0, maximum, basis_points)
     return bytes(64) + bytes(8) + rate + rate
+
+
+def confidential(*, plain_credits: bool) -> bytes:
+    """ConfidentialTransferAccount without a balance, which takes plain transfers or does not."""
+    return bytes(261) + bytes([True, plain_credits]) + bytes(32)
 
 
 class Machine(Protocol):
