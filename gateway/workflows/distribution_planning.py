@@ -33,7 +33,7 @@ from gateway.domain.token_sweeps import TokenSweepInput, plan_token_sweep
 from gateway.workflows.distribution_limits import LimitMeasurement
 from gateway.workflows.distribution_policy import PlanPolicy, PolicyJudge
 from gateway.workflows.distribution_rates import ClusterTerms, PlanningConfig
-from gateway.workflows.distribution_recipients import recipient_addresses
+from gateway.workflows.distribution_recipients import recipient_addresses, recipient_balances
 from gateway.workflows.distribution_tables import read_lookup_tables
 from gateway.workflows.distribution_tokens import TokenReadings
 
@@ -90,6 +90,7 @@ class Planning:
             addresses = await recipient_addresses(unit, order.recipients)
         if order.mint:
             return await self._token_distribution(order, source, addresses)
+        balances = await recipient_balances(self._chain, order.recipients, addresses)
         return await self._measured(
             order,
             plan_distribution,
@@ -97,7 +98,7 @@ class Planning:
                 source_wallet_id=source[1],
                 source_address=source[0],
                 recipient_addresses=addresses,
-                recipient_balances=await self._balances(addresses),
+                recipient_balances=balances,
                 total_lamports=order.total_amount,
                 split=self._seeded(order).split,
                 rates=await self._cluster.rates(source[0]),
@@ -141,7 +142,7 @@ class Planning:
         mint = await self._tokens.mint(order.mint)
         require_movable(mint)
         if isinstance(order.recipients, RecipientAddresses):
-            await self._tokens.require_wallets(addresses)
+            await recipient_balances(self._chain, order.recipients, addresses)
         holder = (await self._tokens.holders([source[0]], mint, "source_wallet_id"))[0]
         return await self._measured(
             order,

@@ -1,6 +1,9 @@
 """Who is paid: addresses, from what a request says."""
 
+from collections.abc import Sequence
+
 from gateway.domain.addresses import require_address
+from gateway.domain.chain import Chain
 from gateway.domain.errors import InvalidArgumentError, NotFoundError, PreconditionFailedError
 from gateway.domain.orders import (
     RECIPIENTS_MAX,
@@ -9,7 +12,9 @@ from gateway.domain.orders import (
     Recipients,
 )
 from gateway.domain.ports import UnitOfWork
+from gateway.domain.recipients import require_wallets
 from gateway.domain.wallets import require_index_range
+from gateway.workflows.account_reads import read_accounts
 
 
 async def recipient_addresses(unit: UnitOfWork, recipients: Recipients) -> list[str]:
@@ -39,6 +44,20 @@ async def recipient_addresses(unit: UnitOfWork, recipients: Recipients) -> list[
             field="recipients.range",
         )
     return [address for _, _, address in wallets]
+
+
+async def recipient_balances(
+    chain: Chain, recipients: Recipients, addresses: Sequence[str]
+) -> list[int]:
+    """Reads what the recipients hold, finalized, in order, in lamports.
+
+    Raises InvalidArgumentError if one that is named by its address is no wallet's, and
+    ChainUnavailableError.
+    """
+    accounts = await read_accounts(chain, addresses, "finalized", (0, 0))
+    if isinstance(recipients, RecipientAddresses):
+        require_wallets(addresses, accounts)
+    return [account.lamports if account else 0 for account in accounts]
 
 
 def _require_count(count: int, field: str) -> None:

@@ -86,16 +86,6 @@ class TokenReadings:
         found = await asyncio.gather(*(read(owner) for owner in owners))
         return [holder for holders in found for holder in holders]
 
-    async def require_wallets(self, addresses: Sequence[str]) -> None:
-        """Returns if none is a token account: what is paid to an account of it is out of reach."""
-        found = await read_accounts(self._chain, addresses, "finalized", (0, 0))
-        for position, account in enumerate(found):
-            if account is not None and account.owner in TOKEN_PROGRAMS:
-                raise InvalidArgumentError(
-                    "it is a token account or mint; name its owner",
-                    field=f"recipients.addresses.addresses[{position}]",
-                )
-
     async def held(self, owners: Sequence[str]) -> list[HeldAccount]:
         """Reads all token accounts of the owners."""
         gate = asyncio.Semaphore(_OWNERS_AT_ONCE)

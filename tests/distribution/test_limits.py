@@ -12,6 +12,7 @@ from gateway.domain.orders import (
     DistributionOrder,
     Order,
     RecipientAddresses,
+    RecipientIds,
 )
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.splits import EvenSplit
@@ -118,8 +119,14 @@ async def test_an_unfunded_source_is_planned_with_fixed_bounds(database: Databas
 
 
 async def test_a_plan_that_cannot_work_is_refused_by_name(any_desk: Desk) -> None:
-    """Lamports to a sysvar: the program, its error and the recipient are named; nothing is kept."""
-    recipients = RecipientAddresses((address_of(1), CLOCK, address_of(2)))
+    """Lamports to a sysvar, which our own list of wallets has: the program, its error and the
+    recipient are named; nothing is kept.
+    """
+    async with any_desk.database.transaction() as unit:
+        clock_id = await unit.wallets.insert_imported(
+            address=CLOCK, encrypted_private_key="sealed", key_group="group", ownership_tag="tag"
+        )
+    recipients = RecipientIds((clock_id, *[one for one, _ in await any_desk.wallets(2, 0)]))
     order = DistributionOrder(any_desk.source_id, recipients, TOTAL, EvenSplit())
     words = f"the System program: ReadonlyLamportChange .*to {CLOCK}"
     for call in (any_desk.workflows.plan, any_desk.workflows.estimate):

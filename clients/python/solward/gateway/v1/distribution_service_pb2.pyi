@@ -656,7 +656,9 @@ class RecipientAddresses(_message.Message):
     ADDRESSES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The addresses, 1 to 10,000, each once."""
+        """The addresses, 1 to 10,000, each once. Wallets, or addresses without an account: programs, token
+        accounts, mints, sysvars and other programs' accounts are refused.
+        """
 
     def __init__(
         self,
