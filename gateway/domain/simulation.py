@@ -76,6 +76,11 @@ def read_failure(error: str) -> ProgramFailure | None:
     return None
 
 
+def loads_too_much(error: str) -> bool:
+    """True if a transaction error says that accounts have more data than the transaction loads."""
+    return error == json.dumps("MaxLoadedAccountsDataSizeExceeded")
+
+
 def _is_name(text: str) -> bool:
     """True if it is one of the runtime's names, and not whatever a node likes to have shown."""
     return text.isascii() and text.isalnum()

@@ -17,8 +17,9 @@ from gateway.domain.steps import (
 )
 from gateway.domain.wallets import OwnershipProof, SigningWallet
 
-# A v1 transaction says how much account data it loads. Wallets have none, and 64 KiB is what the
-# runtime allots to a handful of accounts, with room; token programs count with their code.
+# A v1 transaction says how much account data it loads. Wallets have none: 64 accounts at 64 bytes
+# each and the System program are some 4 KiB, and if each were a nonce, 9. Programs count with their
+# code: Token-2022 with 0.6 MiB, and of those that plans call all together are under 1 MiB.
 _WALLETS_DATA_BYTES_MAX: Final = 65_536
 _PROGRAMS_DATA_BYTES_MAX: Final = 8 * 1024 * 1024
 _BUILTINS: Final = {SYSTEM_PROGRAM, COMPUTE_BUDGET_PROGRAM}
@@ -75,6 +76,16 @@ def addresses_of(terms: BatchTerms, batches: Sequence[ClaimedBatch]) -> tuple[se
     return signers, named - signers
 
 
+def compute_budget(instructions: Sequence[Instruction], units: int, price: int) -> ComputeBudget:
+    """Returns what a v1 transaction of these instructions asks for."""
+    loads_programs = any(step.program not in _BUILTINS for step in instructions)
+    return ComputeBudget(
+        units,
+        priority_fee(units, price),
+        _PROGRAMS_DATA_BYTES_MAX if loads_programs else _WALLETS_DATA_BYTES_MAX,
+    )
+
+
 def batch_item(
     compiler: TransactionCompiler,
     terms: BatchTerms,
@@ -87,17 +98,12 @@ def batch_item(
     units = compute_unit_limit(terms.opening_units, batch.moves)
     price = terms.compute_unit_price
     instructions = batch_instructions(terms.version, units, price, terms.prologue, batch.moves)
-    loads_programs = any(step.program not in _BUILTINS for step in instructions)
     wire = compiler.compile(
         terms.version,
         batch.fee_payer_address,
         instructions,
         blockhash,
-        ComputeBudget(
-            units,
-            priority_fee(units, price),
-            _PROGRAMS_DATA_BYTES_MAX if loads_programs else _WALLETS_DATA_BYTES_MAX,
-        ),
+        compute_budget(instructions, units, price),
         batch.lookup_tables,
     )
     signers = signers_of(batch.fee_payer_address, terms.prologue, batch.moves)

@@ -23,21 +23,20 @@ from gateway.domain.errors import (
 from gateway.domain.instructions import Instruction
 from gateway.domain.packing import TransactionVersion, pack
 from gateway.domain.plans import SOL, Kind, Move, Plan
-from gateway.domain.ports import ComputeBudget, TransactionCompiler
-from gateway.domain.simulation import ProgramFailure, read_failure
+from gateway.domain.ports import TransactionCompiler
+from gateway.domain.simulation import ProgramFailure, loads_too_much, read_failure
 from gateway.domain.steps import (
     UNITS_MAX,
     batch_instructions,
     compute_unit_limit,
     opening,
-    priority_fee,
     steps_of,
 )
+from gateway.workflows.distribution_items import compute_budget
 
 _AT_ONCE: Final = 8
 _OPENING_USED_UNITS: Final = 300
 """What the two compute-budget instructions use: 150 each, as all native programs."""
-_LOADED_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
 class LimitMeasurement:
@@ -85,16 +84,14 @@ class LimitMeasurement:
             payer,
             instructions,
             recent.blockhash,
-            ComputeBudget(units, priority_fee(units, price), _LOADED_BYTES_MAX),
+            compute_budget(instructions, units, price),
         )
         try:
             simulation = await self._chain.simulate_transaction(wire, recent.context_slot)
         except (ChainUnavailableError, TransactionRejectedError):
             return None
         if simulation.error:
-            failure = read_failure(simulation.error)
-            if failure is not None and failure.instruction < len(instructions):
-                raise _refusal(failure, instructions, moves)
+            _require_uncertain(simulation.error, instructions, moves)
             return None
         used = simulation.units_consumed - _opening_used(version)
         return used if 0 < used <= UNITS_MAX else None
@@ -148,6 +145,21 @@ def _usages(
         for shape, usages in used.items()
         if shape not in unmeasured
     }
+
+
+def _require_uncertain(
+    error: str, instructions: Sequence[Instruction], moves: Sequence[Move]
+) -> None:
+    """Returns if a simulation's error may pass; raises PreconditionFailedError otherwise."""
+    failure = read_failure(error)
+    if failure is not None and failure.instruction < len(instructions):
+        raise _refusal(failure, instructions, moves)
+    if loads_too_much(error):
+        raise PreconditionFailedError(
+            "the cluster would refuse what is planned: the accounts of a transaction have more "
+            "data than it may load",
+            reason="TRANSACTION_REJECTED",
+        )
 
 
 def _refusal(

@@ -72,7 +72,12 @@ class Desk:
         run(migrate(self.database_url))
 
     def add_gateway(
-        self, *, node: ScriptedNode | None = None, version: str = "legacy", **launch: Any
+        self,
+        *,
+        node: ScriptedNode | None = None,
+        version: str = "legacy",
+        price: int = 0,
+        **launch: Any,
     ) -> Gateway:
         """Starts one more gateway; `launch` are settings of the launcher."""
         root = self.root / f"{len(self.gateways)}"
@@ -84,6 +89,7 @@ class Desk:
             rpc_url=(node or self.node).url,
             launch={"pace": PACE} | launch,
             version=version,
+            price=price,
         )
         self.gateways.append(gateway)
         return gateway.start()

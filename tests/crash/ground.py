@@ -117,7 +117,7 @@ class MemoryGround:
         return {
             str(landed.signature): Landing(
                 str(landed.keys[0]),
-                landed.meta.fee(),
+                landed.outcome.fee_lamports,
                 landed.error is not None,
                 frozenset(map(str, landed.keys)),
             )

@@ -100,8 +100,12 @@ class Gateway:
         rpc_url: str,
         launch: Mapping[str, Any],
         version: str,
+        price: int,
     ) -> None:
-        """Prepares one below `root`, a short path; `launch` are the launcher's settings."""
+        """Prepares one below `root`, a short path; `launch` are the launcher's settings.
+
+        `price` is what it pays for a compute unit, in micro-lamports.
+        """
         self._socket = root / "g" / "gateway.sock"
         settings: dict[str, dict[str, Any]] = {
             "signer": {"socket": str(signer.socket)},
@@ -109,7 +113,10 @@ class Gateway:
             "postgres": {"url": database_url},
             "solana": {"rpc_url": rpc_url, "request_timeout_ms": 5000},
             "sealing": {"seal_plaintext_secrets": True},
-            "distribution": {"transaction_version": version},
+            "distribution": {
+                "transaction_version": version,
+                "compute_unit_price_micro_lamports_min": price,
+            },
         }
         self.files = GatewayFiles(root / "gateway.toml", root / "gateway.log", settings)
         self._launch = json.dumps(dict(launch))

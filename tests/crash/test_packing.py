@@ -18,6 +18,7 @@ from tests.crash.trials import Trial
 from tests.crash.vault import Vault
 
 TRANSACTIONS = int(os.environ.get("CRASH_TRANSACTIONS", "3"))
+PRICE = 7_777
 CLOSE = pb.CloseEmptyAccountsRequest.MODE_CLOSE
 Make = Callable[[Vault, int], Trial]
 
@@ -57,8 +58,8 @@ def version(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def vault(make_desk: MakeDesk, version: str) -> Vault:
-    """A desk that plans in that format."""
-    return open_vault(make_desk(version=version))
+    """A desk that plans in that format, and pays for priority."""
+    return open_vault(make_desk(version=version, price=PRICE))
 
 
 @pytest.mark.timeout(60 + 5 * TRANSACTIONS)
@@ -81,6 +82,7 @@ def test_the_table(vault: Vault, version: str, row: str) -> None:
     trial.settle()
     assert pb.Distribution.STATE_COMPLETED == done.state
     assert TRANSACTIONS == vault.desk.attempts(trial.plan, "finalized")
+    assert estimate.priority_fee_lamports >= TRANSACTIONS
     assert estimate.base_fee_lamports + estimate.priority_fee_lamports == done.fees_paid_lamports
     assert estimate.required_lamports - estimate.refund_lamports == before - balance(vault)
 

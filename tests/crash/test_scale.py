@@ -20,13 +20,16 @@ RECIPIENTS = int(os.environ.get("CRASH_RECIPIENTS", "700"))
 # Production's own: what counts here is the number of transactions, and how long they take.
 PACE = {"poll_s": 0.1}
 PER_TRANSACTION = {"legacy": 20, "1": 62}
+PRICE = 7_777
 
 
 @pytest.mark.timeout(60 + RECIPIENTS // 50)
 @pytest.mark.parametrize("version", PER_TRANSACTION)
 def test_the_bill_is_the_estimate(make_desk: MakeDesk, version: str) -> None:
-    """10,000 recipients take 500 legacy or 162 v1 transactions; fees are as estimated."""
-    desk = make_desk(version=version, pace=PACE)
+    """10,000 recipients take 500 legacy or 162 v1 transactions; fees are as estimated, those for
+    priority included.
+    """
+    desk = make_desk(version=version, price=PRICE, pace=PACE)
     assert desk.source is not None
     plan = desk.plan(RECIPIENTS, 10**12)
     assert -(-RECIPIENTS // PER_TRANSACTION[version]) == plan.transaction_count
@@ -37,6 +40,7 @@ def test_the_bill_is_the_estimate(make_desk: MakeDesk, version: str) -> None:
     left = desk.node.chain.balance(Pubkey.from_string(desk.source.address))
     assert pb.Distribution.STATE_COMPLETED == done.state
     assert plan.transaction_count == len(desk.node.chain.landed)
+    assert plan.estimate.priority_fee_lamports >= plan.transaction_count
     assert fees == done.fees_paid_lamports == FUNDS - 10**12 - left
 
 

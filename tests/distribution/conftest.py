@@ -11,6 +11,8 @@ from gateway.workflows.distribution_planning import PlanningConfig
 from tests.distribution.support import Desk, open_desk
 from tests.support.svm_rpc import SvmRpc
 
+PRICE = 7_777
+
 
 @pytest_asyncio.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
@@ -32,7 +34,8 @@ async def desk(database: Database, svm_rpc: SvmRpc) -> AsyncIterator[Desk]:
 async def any_desk(
     database: Database, svm_rpc: SvmRpc, request: pytest.FixtureRequest
 ) -> AsyncIterator[Desk]:
-    """A desk that plans legacy or v1 transactions."""
-    opened = await open_desk(database, svm_rpc, planning=PlanningConfig(request.param))
+    """A desk that plans legacy or v1 transactions, with a priority fee."""
+    config = PlanningConfig(request.param, PRICE, PRICE)
+    opened = await open_desk(database, svm_rpc, planning=config)
     yield opened
     await opened.close()

@@ -1,36 +1,17 @@
 """Consolidations of SOL on the SVM: sources end at exactly zero, whoever pays the fees."""
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
-import pytest_asyncio
 
-from gateway.adapters.postgres import Database
 from gateway.domain.errors import GatewayError, PreconditionFailedError, RequestIdConflictError
 from gateway.domain.orders import ConsolidationOrder, FeePayment
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.plans import Kind, Receipts
 from gateway.domain.states import BatchState, DistributionState
-from gateway.workflows.distribution_planning import PlanningConfig
-from tests.distribution.support import Desk, open_desk
-from tests.support.svm_rpc import SvmRpc
+from tests.distribution.support import Desk
 
 HELD = 10**8
-PRICE = 7_777
-
-
-@pytest_asyncio.fixture(params=[TransactionVersion.LEGACY, TransactionVersion.V1])
-async def any_desk(
-    database: Database, svm_rpc: SvmRpc, request: pytest.FixtureRequest
-) -> AsyncIterator[Desk]:
-    """A desk that plans legacy transactions with a price, or v1 ones."""
-    # LiteSVM charges no priority fee for v1: none is asked for there.
-    price = PRICE if request.param is TransactionVersion.LEGACY else 0
-    config = PlanningConfig(request.param, price, price)
-    opened = await open_desk(database, svm_rpc, planning=config)
-    yield opened
-    await opened.close()
 
 
 def ids(wallets: list[tuple[UUID, str]]) -> tuple[UUID, ...]:

@@ -1,6 +1,7 @@
 """Compute limits and prices of plans on the SVM: measured, kept to, and refused by name."""
 
 import pytest
+from solders.account import Account
 from solders.message import MessageV1
 from solders.pubkey import Pubkey
 
@@ -22,7 +23,7 @@ from gateway.workflows.distribution_planning import PlanningConfig
 from tests.distribution.support import Desk, open_desk
 from tests.distribution.tokens import FEE_CONFIG, MEMO_TRANSFER, TokenWorld, fee_config
 from tests.postgres.samples import address_of
-from tests.support.svm_chain import Landed
+from tests.support.svm_chain import SYSTEM_PROGRAM, Landed
 from tests.support.svm_rpc import SvmRpc
 
 CLOCK = "SysvarC1ock11111111111111111111111111111111"
@@ -41,7 +42,7 @@ def limit_of(landed: Landed) -> int:
 def usages(desk: Desk) -> list[tuple[int, int]]:
     """Units used and the limit, of all that landed, in order."""
     landed = desk.chain.landed.values()
-    return [(item.meta.compute_units_consumed(), limit_of(item)) for item in landed]
+    return [(item.outcome.units_consumed, limit_of(item)) for item in landed]
 
 
 def paying(desk: Desk, world: TokenWorld, count: int) -> DistributionOrder:
@@ -253,10 +254,9 @@ async def test_the_price_is_asked_for_contended_accounts(desk: Desk) -> None:
     ]
 
 
-async def test_fees_with_a_price_are_the_estimate(database: Database, svm_rpc: SvmRpc) -> None:
+async def test_fees_with_a_price_are_the_estimate(any_desk: Desk) -> None:
     """Base and priority fee of accounts made and paid equal the estimate to the lamport."""
-    config = PlanningConfig(TransactionVersion.LEGACY, PRICE, PRICE)
-    desk = await open_desk(database, svm_rpc, planning=config)
+    desk = any_desk
     world = TokenWorld(desk.chain, TOKEN_2022)
     world.open(desk.source_address, 10**6)
     before = desk.balance(desk.source_address)
@@ -268,4 +268,27 @@ async def test_fees_with_a_price_are_the_estimate(database: Database, svm_rpc: S
     fees = estimate.base_fee_lamports + estimate.priority_fee_lamports
     assert done.fees_paid_lamports == fees
     assert done.receipts.matched == done.batch_count
-    await desk.close()
+    assert {item.outcome.fee_lamports > 5_000 for item in desk.chain.landed.values()} == {True}
+
+
+async def test_too_much_data_is_found_when_the_plan_is_made(
+    database: Database, svm_rpc: SvmRpc
+) -> None:
+    """The plan is simulated with the limit that is signed: a v1 one that would load more than
+    64 KiB of wallets' data is refused, a legacy one, which says nothing of it, is carried out.
+    """
+    huge = address_of(7, "huge")
+    account = Account(10**9, bytes(70_000), SYSTEM_PROGRAM, False, 0)
+    svm_rpc.chain.svm.set_account(Pubkey.from_string(huge), account)
+    for version in (TransactionVersion.V1, TransactionVersion.LEGACY):
+        desk = await open_desk(database, svm_rpc, planning=PlanningConfig(version))
+        order = DistributionOrder(
+            desk.source_id, RecipientAddresses((address_of(1), huge)), TOTAL, EvenSplit()
+        )
+        if version is TransactionVersion.V1:
+            with pytest.raises(PreconditionFailedError, match="more data") as caught:
+                await desk.workflows.plan(order)
+            assert caught.value.reason == "TRANSACTION_REJECTED"
+        else:
+            assert (await desk.done(order)).state is DistributionState.COMPLETED
+        await desk.close()

@@ -19,7 +19,7 @@ from gateway.domain.compute_limits import (
 from gateway.domain.instructions import SYSTEM_PROGRAM
 from gateway.domain.planner import plan_distribution
 from gateway.domain.plans import Asset, Move
-from gateway.domain.simulation import ProgramFailure, read_failure
+from gateway.domain.simulation import ProgramFailure, loads_too_much, read_failure
 from gateway.domain.steps import compute_unit_limit
 from gateway.domain.token_programs import (
     ASSOCIATED_TOKEN,
@@ -145,6 +145,13 @@ def test_errors_of_programs_are_certain(error: list[object], program: str, words
 def test_all_else_is_not_certain(error: object) -> None:
     """Funds, the node's own troubles, and what no node says, refuse no plan."""
     assert read_failure(json.dumps(error)) is None
+
+
+def test_too_much_data_is_certain() -> None:
+    """It is the plan's accounts that are too large, whichever node says so."""
+    assert loads_too_much(json.dumps("MaxLoadedAccountsDataSizeExceeded"))
+    assert not loads_too_much(json.dumps("BlockhashNotFound"))
+    assert not loads_too_much("")
 
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))

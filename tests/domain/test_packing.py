@@ -12,7 +12,6 @@ from solders.message import from_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.rent import Rent
 from solders.transaction import VersionedTransaction
-from solders.transaction_metadata import TransactionMetadata
 
 from gateway.adapters.solana_tx import SoldersTransactions
 from gateway.domain.addresses import encode_base58
@@ -28,6 +27,7 @@ from gateway.domain.packing import LIMITS, Parcel, TransactionVersion, pack
 from gateway.domain.plans import Move
 from gateway.domain.ports import ComputeBudget
 from gateway.domain.steps import batch_instructions, priority_fee
+from tests.support.svm_execution import execute
 
 BLOCKHASH = "1" * 32
 LEGACY, V1 = TransactionVersion.LEGACY, TransactionVersion.V1
@@ -140,8 +140,7 @@ def test_full_batches_execute(version: TransactionVersion, count: int) -> None:
     svm.airdrop(payer.pubkey(), 10**12)
     before = svm.get_balance(payer.pubkey())
     transfers = [(address_of(n), 650_240 + n) for n in range(1, count + 1)]
-    # LiteSVM charges no priority fee for v1, whatever its configuration says: none is asked for.
-    units, price = 300, 7_777 if version is LEGACY else 0
+    units, price = 300, 7_777
     limit = (count + 2) * units
     moves = [Move(str(payer.pubkey()), address, amount, units) for address, amount in transfers]
     wire = SoldersTransactions().compile(
@@ -149,13 +148,13 @@ def test_full_batches_execute(version: TransactionVersion, count: int) -> None:
         str(payer.pubkey()),
         batch_instructions(version, limit, price, (), moves),
         str(svm.latest_blockhash()),
-        ComputeBudget(limit, priority_fee(limit, price)),
+        ComputeBudget(limit, priority_fee(limit, price), 64 * 1024),
     )
     assert len(wire) <= LIMITS[version].bytes_max
     message = VersionedTransaction.from_bytes(wire).message
-    result = svm.send_transaction(VersionedTransaction(message, [payer]))
+    outcome = execute(svm, VersionedTransaction(message, [payer]))
 
-    assert isinstance(result, TransactionMetadata), result
+    assert outcome.error is None
     for address, amount in transfers:
         assert svm.get_balance(Pubkey.from_string(address)) == amount
     fee = 5000 + priority_fee(limit, price)

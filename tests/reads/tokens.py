@@ -78,7 +78,7 @@ class TokenChain:
         transaction = VersionedTransaction(message, [known[signer] for signer in signers])
         self.chain.send(transaction)
         landed = self.chain.landed[transaction.signatures[0]]
-        assert succeeds == (landed.error is None), landed.meta.logs()
+        assert succeeds == (landed.error is None), landed.outcome.logs
         if self.advances:
             self.chain.advance()
         return landed

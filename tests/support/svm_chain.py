@@ -20,22 +20,15 @@ from solders.rent import Rent
 from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
-from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 from solders.transaction_status import TransactionErrorFieldless, TransactionErrorType
 
-from tests.support.svm_messages import account_keys
+from tests.support import svm_execution
+from tests.support.svm_execution import Outcome
+from tests.support.svm_messages import FEE_LAMPORTS_PER_SIGNATURE, account_keys, loaded_data_bytes
 
 BLOCKHASH_LIFE_BLOCKS = 150
 SYSTEM_PROGRAM = Pubkey.default()
 _SLOTS_AHEAD = 1000  # slots run ahead of blocks: whoever takes one for the other is found out
-_BEFORE_EXECUTION = (
-    "AccountNotFound",
-    "AlreadyProcessed",
-    "BlockhashNotFound",
-    "InsufficientFundsForFee",
-    "SanitizeFailure",
-    "SignatureFailure",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +50,7 @@ class Landed:
 
     transaction: VersionedTransaction
     height: int
-    error: TransactionErrorType | None
-    meta: TransactionMetadata
+    outcome: Outcome
     keys: tuple[Pubkey, ...]
     before: tuple[Account | None, ...]
     after: tuple[Account | None, ...]
@@ -67,6 +59,11 @@ class Landed:
     def signature(self) -> Signature:
         """The first signature: the transaction's id."""
         return self.transaction.signatures[0]
+
+    @property
+    def error(self) -> TransactionErrorType | None:
+        """Why it failed, None if it succeeded."""
+        return self.outcome.error
 
 
 @dataclass(slots=True)
@@ -173,23 +170,23 @@ class SvmChain:
         with self._lock:
             if refused := self._refusal(transaction):
                 return refused
-            result = self.svm.simulate_transaction(transaction)
-            return result.err() if isinstance(result, FailedTransactionMetadata) else None
+            return svm_execution.simulate(self.svm, transaction).error
 
-    def simulate(
-        self, transaction: VersionedTransaction, *, replace_blockhash: bool
-    ) -> tuple[TransactionErrorType | None, TransactionMetadata | None]:
+    def simulate(self, transaction: VersionedTransaction, *, replace_blockhash: bool) -> Outcome:
         """Run a transaction without looking at its signatures, and forget it."""
         with self._lock:
             if not replace_blockhash and (refused := self._refusal(transaction)):
-                return refused, None
+                return Outcome(refused, 0)
             self.svm.with_sigverify(False)
             try:
-                result = self.svm.simulate_transaction(transaction)
+                return svm_execution.simulate(self.svm, transaction)
             finally:
                 self.svm.with_sigverify(True)
-            error = result.err() if isinstance(result, FailedTransactionMetadata) else None
-            return error, result.meta()
+
+    def loaded_data_bytes(self, transaction: VersionedTransaction) -> int:
+        """Say how much account data a transaction loads."""
+        with self._lock:
+            return loaded_data_bytes(transaction.message, self.svm)
 
     def send(self, transaction: VersionedTransaction) -> None:
         """Land a transaction, or keep it waiting; what can never land is dropped in silence.
@@ -234,14 +231,11 @@ class SvmChain:
             return
         keys = tuple(account_keys(transaction.message, self.svm))
         before = tuple(self.svm.get_account(key) for key in keys)
-        result = self.svm.send_transaction(transaction)
-        failed = isinstance(result, FailedTransactionMetadata)
-        error = result.err() if isinstance(result, FailedTransactionMetadata) else None
-        meta = result.meta() if isinstance(result, FailedTransactionMetadata) else result
-        if failed and any(name in repr(error) for name in _BEFORE_EXECUTION):
-            return  # never in a block: the fee was not paid either
+        outcome = svm_execution.execute(self.svm, transaction)
+        if outcome.is_refused:
+            return
         after = tuple(self.svm.get_account(key) for key in keys)
-        landed = Landed(transaction, self.height, error, meta, keys, before, after)
+        landed = Landed(transaction, self.height, outcome, keys, before, after)
         self.landed[landed.signature] = landed
 
 
@@ -259,19 +253,13 @@ def _funding(
     befores = tuple(before if key == address else None for key in keys)
     afters = tuple(after if key == address else None for key in keys)
     transaction = VersionedTransaction(message, [faucet])
-    return Landed(transaction, height, None, _some_meta(), keys, befores, afters)
+    outcome = Outcome(None, FEE_LAMPORTS_PER_SIGNATURE)
+    return Landed(transaction, height, outcome, keys, befores, afters)
 
 
 @functools.cache
 def _faucet() -> Keypair:
     return Keypair.from_seed(b"f" * 32)
-
-
-@functools.cache
-def _some_meta() -> TransactionMetadata:
-    meta = LiteSVM().airdrop(Pubkey.new_unique(), 10**9)
-    assert isinstance(meta, TransactionMetadata)
-    return meta
 
 
 @functools.cache

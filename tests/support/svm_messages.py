@@ -1,4 +1,4 @@
-"""Readings of transaction messages that a node makes: their accounts and their fee."""
+"""Readings of transaction messages that a node makes: accounts, fee, limits."""
 
 from collections.abc import Iterator
 
@@ -12,6 +12,10 @@ _COMPUTE_BUDGET = Pubkey.from_string("ComputeBudget11111111111111111111111111111
 _DEFAULT_UNITS_PER_INSTRUCTION = 200_000
 _UNITS_MAX = 1_400_000
 _SET_LIMIT, _SET_PRICE = 2, 3
+_UPGRADEABLE = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
+_CODE = slice(4, 36)
+_ACCOUNT_BYTES = 64
+_TABLE_BYTES = 8_248
 
 AnyMessage = Message | MessageV0 | MessageV1
 
@@ -36,20 +40,52 @@ def account_keys(message: AnyMessage, svm: LiteSVM) -> Iterator[Pubkey]:
 def fee_lamports(message: AnyMessage) -> int:
     """Return a message's fee: signatures and priority."""
     signatures = message.header.num_required_signatures
-    return signatures * FEE_LAMPORTS_PER_SIGNATURE + _priority_fee_lamports(message)
+    return signatures * FEE_LAMPORTS_PER_SIGNATURE + priority_fee_lamports(message)
 
 
-def _priority_fee_lamports(message: AnyMessage) -> int:
+def priority_fee_lamports(message: AnyMessage) -> int:
+    """Return a message's priority fee: of v1 in total, of others a price for each unit."""
     if isinstance(message, MessageV1):
         return message.config.priority_fee or 0
-    price_micro_lamports, limit, others = 0, None, 0
+    price_micro_lamports = _budget(message).get(_SET_PRICE, 0)
+    return -(-price_micro_lamports * compute_units(message) // 1_000_000)
+
+
+def compute_units(message: AnyMessage) -> int:
+    """Return a message's compute limit; unset is zero in v1, 200,000 an instruction in others."""
+    if isinstance(message, MessageV1):
+        return min(message.config.compute_unit_limit or 0, _UNITS_MAX)
+    budget = _budget(message)
+    others = sum(1 for program, _ in _calls(message) if program != _COMPUTE_BUDGET)
+    return min(budget.get(_SET_LIMIT, _DEFAULT_UNITS_PER_INSTRUCTION * others), _UNITS_MAX)
+
+
+def loaded_data_bytes(message: AnyMessage, svm: LiteSVM) -> int:
+    """Return about what SIMD-0186 counts as loaded: of each account its data and 64 bytes.
+
+    A program counts with the account that has its code, a lookup table with 8,248 bytes. Accounts
+    that are not there count as empty ones, which a cluster may not do.
+    """
+    found = {key: svm.get_account(key) for key in account_keys(message, svm)}
+    for account in list(found.values()):
+        if account is not None and account.owner == _UPGRADEABLE and account.executable:
+            code = Pubkey(account.data[_CODE])
+            found[code] = svm.get_account(code)
+    tables = len(message.address_table_lookups) if isinstance(message, MessageV0) else 0
+    data = sum(len(account.data) for account in found.values() if account is not None)
+    return data + _ACCOUNT_BYTES * len(found) + _TABLE_BYTES * tables
+
+
+def _budget(message: AnyMessage) -> dict[int, int]:
+    """Return what compute-budget instructions set, by their number."""
+    return {
+        data[0]: int.from_bytes(data[1:], "little")
+        for program, data in _calls(message)
+        if program == _COMPUTE_BUDGET and data
+    }
+
+
+def _calls(message: AnyMessage) -> Iterator[tuple[Pubkey, bytes]]:
+    keys = message.account_keys
     for instruction in message.instructions:
-        data = bytes(instruction.data)
-        if message.account_keys[instruction.program_id_index] != _COMPUTE_BUDGET:
-            others += 1
-        elif data[:1] == bytes([_SET_LIMIT]):
-            limit = int.from_bytes(data[1:5], "little")
-        elif data[:1] == bytes([_SET_PRICE]):
-            price_micro_lamports = int.from_bytes(data[1:9], "little")
-    units = min(_DEFAULT_UNITS_PER_INSTRUCTION * others if limit is None else limit, _UNITS_MAX)
-    return -(-price_micro_lamports * units // 1_000_000)
+        yield keys[instruction.program_id_index], bytes(instruction.data)

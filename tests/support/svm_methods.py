@@ -140,11 +140,12 @@ class Methods:
         options = _options(params, 1)
         transaction = _decode(params[0], options.get("encoding", "base58"))
         replaced = bool(options.get("replaceRecentBlockhash"))
-        error, meta = self._chain.simulate(transaction, replace_blockhash=replaced)
+        outcome = self._chain.simulate(transaction, replace_blockhash=replaced)
         shown = {
-            "err": error_json(error),
-            "logs": meta.logs() if meta else [],
-            "unitsConsumed": meta.compute_units_consumed() if meta else 0,
+            "err": error_json(outcome.error),
+            "logs": list(outcome.logs),
+            "unitsConsumed": outcome.units_consumed,
+            "loadedAccountsDataSize": self._chain.loaded_data_bytes(transaction),
         }
         return self._in_context(shown, params)
 

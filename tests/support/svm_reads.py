@@ -96,14 +96,14 @@ def transaction_json(chain: SvmChain, landed: Landed) -> dict[str, Any]:
         "version": version,
         "meta": {
             "err": error_json(landed.error),
-            "fee": landed.meta.fee(),
+            "fee": landed.outcome.fee_lamports,
             "preBalances": [a.lamports if a else 0 for a in landed.before],
             "postBalances": [a.lamports if a else 0 for a in landed.after],
             "preTokenBalances": _token_balances(chain, landed.before),
             "postTokenBalances": _token_balances(chain, landed.after),
             "loadedAddresses": {"writable": loaded[:writable], "readonly": loaded[writable:]},
-            "logMessages": landed.meta.logs(),
-            "computeUnitsConsumed": landed.meta.compute_units_consumed(),
+            "logMessages": list(landed.outcome.logs),
+            "computeUnitsConsumed": landed.outcome.units_consumed,
         },
     }
 
