@@ -82,6 +82,7 @@ def distribution(value: Distribution) -> pb.Distribution:
         transaction_count=value.batch_count,
         transaction_version=value.version.value,
         lookup_table_addresses=value.lookup_table_addresses,
+        is_cancelled=value.is_cancelled,
         transfer_counts=_counts(value.tally.transfers),
         finalized_lamports=_lamports(value.asset, value.tally.finalized_amount),
         finalized_amount=value.tally.finalized_amount,

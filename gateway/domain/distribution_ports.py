@@ -123,10 +123,8 @@ class Distributions(Protocol):
         """Returns what was declared of an attempt, None if nothing was."""
         ...
 
-    async def resolve(
-        self, distribution_id: UUID, declaration: Declaration, evidence: str
-    ) -> DistributionState:
-        """Stores a declaration with its effect, once; returns the distribution's state."""
+    async def resolve(self, distribution_id: UUID, declaration: Declaration, evidence: str) -> None:
+        """Stores a declaration with its effect, once."""
         ...
 
     async def note_pace(self, distribution_id: UUID, wait_s: float) -> None:

@@ -225,7 +225,8 @@ class Distribution:
     """A stored distribution. `source_wallet_id` stays when the wallet is deleted later.
 
     `unlock_wallet_ids` is one signing wallet of each key group: what a session has to unlock.
-    `fees_paid_lamports` are as the plan reckons them, `paid` as the chain's record says.
+    `fees_paid_lamports` are as the plan reckons them, `paid` as the chain's record says. Once
+    cancelled, `is_cancelled` stays true, and nothing is signed for it any more.
     """
 
     id: UUID
@@ -260,6 +261,7 @@ class Distribution:
     skips: Sequence[Skip] = ()
     resolutions: Sequence[Resolution] = ()
     lookup_table_addresses: Sequence[str] = ()
+    is_cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ batch's. The database enforces the same tables (migrations/0003): whatever is no
                    executing, paused -> completed | partially_failed | parked
                    cancelling -> parked;  parked -> executing (the truth is looked for again)
                    parked -> paused | completed | partially_failed (an operator resolved it)
-                   parked -> cancelling
+                   parked -> cancelling;  parked -> cancelled (if it was cancelled before)
+
+    A cancel is for ever: what was cancelled once goes to cancelling, parked and cancelled only.
 
     batch          planned -> in_flight -> finalized | failed | unknown
                    in_flight -> planned  (its attempt expired: another may be made)
@@ -85,7 +87,14 @@ DISTRIBUTION_MOVES: Final[Mapping[DistributionState, frozenset[DistributionState
     ),
     _D.CANCELLING: frozenset({_D.CANCELLED, _D.PARKED}),
     _D.PARKED: frozenset(
-        {_D.EXECUTING, _D.PAUSED, _D.CANCELLING, _D.COMPLETED, _D.PARTIALLY_FAILED}
+        {
+            _D.EXECUTING,
+            _D.PAUSED,
+            _D.CANCELLING,
+            _D.CANCELLED,
+            _D.COMPLETED,
+            _D.PARTIALLY_FAILED,
+        }
     ),
     _D.CANCELLED: frozenset(),
     _D.COMPLETED: frozenset(),
@@ -133,19 +142,17 @@ def require_move(moves: Mapping[S, frozenset[S]], present: S, wanted: S) -> S:
     return wanted
 
 
-def settled_state(
-    counts: Mapping[BatchState, int], *, cancelling: bool
-) -> DistributionState | None:
+def settled_state(counts: Mapping[BatchState, int], *, cancelled: bool) -> DistributionState | None:
     """Returns what a distribution has come to, None while something is still to happen.
 
-    `counts` is the number of batches in each state. What was given up by a cancel is not paid, so
-    a distribution that went on after one is not completed.
+    `counts` is the number of batches in each state, `cancelled` says whether it was ever cancelled.
+    What was given up is not paid.
     """
     if any(counts.get(state, 0) for state in (_B.PLANNED, _B.IN_FLIGHT)):
         return None
     if counts.get(_B.UNKNOWN, 0):
         return _D.PARKED
-    if cancelling:
+    if cancelled:
         return _D.CANCELLED
     unpaid = counts.get(_B.FAILED, 0) + counts.get(_B.CANCELLED, 0)
     return _D.PARTIALLY_FAILED if unpaid else _D.COMPLETED

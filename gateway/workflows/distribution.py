@@ -29,6 +29,7 @@ _STARTABLE: Final = {
     DistributionState.PAUSED,
     DistributionState.PARKED,
 }
+_CANCELLED: Final = {DistributionState.CANCELLING, DistributionState.CANCELLED}
 
 
 class DistributionWorkflows:
@@ -76,7 +77,8 @@ class DistributionWorkflows:
 
         The token stays in this process's memory and ends with it: after a restart what is signed is
         still followed up, and what is not waits for another call with a session. A distribution
-        that is executing already takes the new token. Raises NotFoundError, EtagMismatchError,
+        that is executing already takes the new token; one that was cancelled and is parked is
+        followed up and signs nothing. Raises NotFoundError, EtagMismatchError,
         PreconditionFailedError (WRONG_STATE, INSUFFICIENT_FUNDS), ChainUnavailableError.
         """
         if not session_token:
@@ -87,13 +89,19 @@ class DistributionWorkflows:
         if found.state is DistributionState.PLANNED:
             await self._require_funds(found)
         async with self._store.transaction() as unit:
-            if await unit.distributions.lock(distribution_id) in _STARTABLE:
-                await unit.distributions.set_state(distribution_id, DistributionState.EXECUTING)
+            await unit.distributions.lock(distribution_id)
+            present = await unit.distributions.get(distribution_id)
+            _require_approved(present, etag)
+            started = present
+            if present.state in _STARTABLE:
+                wanted = DistributionState.EXECUTING
+                if present.is_cancelled:
+                    wanted = DistributionState.CANCELLING
+                await unit.distributions.set_state(distribution_id, wanted)
                 await unit.distributions.note_error(distribution_id, "")
-            executing = await unit.distributions.get(distribution_id)
-        _require_approved(executing, etag)
-        self._engine.start(distribution_id, session_token)
-        return executing
+                started = await unit.distributions.get(distribution_id)
+        self._engine.start(distribution_id, b"" if present.is_cancelled else session_token)
+        return started
 
     async def _require_funds(self, found: Distribution) -> None:
         """Raises INSUFFICIENT_FUNDS if the payer lacks lamports for the plan."""
@@ -103,18 +111,24 @@ class DistributionWorkflows:
 
     async def pause(self, distribution_id: UUID) -> Distribution:
         """Lets what is signed finish and signs nothing more; pausing twice is no error."""
-        return await self._move(distribution_id, DistributionState.PAUSED)
+        async with self._store.transaction() as unit:
+            if await unit.distributions.lock(distribution_id) is not DistributionState.PAUSED:
+                await unit.distributions.set_state(distribution_id, DistributionState.PAUSED)
+            return await unit.distributions.get(distribution_id)
 
     async def cancel(self, distribution_id: UUID) -> Distribution:
         """Lets what is signed finish and gives up the rest for good; twice is no error."""
-        async with self._store.read() as unit:
-            found = await unit.distributions.get(distribution_id)
-        if found.state in {DistributionState.PLANNED, DistributionState.CANCELLED}:
-            return await self._move(distribution_id, DistributionState.CANCELLED)
-        moved = await self._move(distribution_id, DistributionState.CANCELLING)
-        # Nobody may be working on it, as after a restart: then this gateway follows it up.
-        self._engine.start(distribution_id, b"")
-        return moved
+        async with self._store.transaction() as unit:
+            present = await unit.distributions.lock(distribution_id)
+            if present is DistributionState.PLANNED:
+                await unit.distributions.set_state(distribution_id, DistributionState.CANCELLED)
+            elif present not in _CANCELLED:
+                await unit.distributions.set_state(distribution_id, DistributionState.CANCELLING)
+            cancelled = await unit.distributions.get(distribution_id)
+        if cancelled.state is DistributionState.CANCELLING:
+            # Nobody may be working on it, as after a restart: then this gateway follows it up.
+            self._engine.start(distribution_id, b"")
+        return cancelled
 
     async def get(self, distribution_id: UUID) -> Distribution:
         """Returns a distribution; raises NotFoundError."""
@@ -134,12 +148,6 @@ class DistributionWorkflows:
             found = await unit.distributions.get(distribution_id)
             page = await unit.distributions.list_transfers(distribution_id, page_size, page_token)
             return page, found.asset
-
-    async def _move(self, distribution_id: UUID, state: DistributionState) -> Distribution:
-        async with self._store.transaction() as unit:
-            if await unit.distributions.lock(distribution_id) is not state:
-                await unit.distributions.set_state(distribution_id, state)
-            return await unit.distributions.get(distribution_id)
 
 
 def _require_approved(found: Distribution, etag: str) -> None:

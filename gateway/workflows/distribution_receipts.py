@@ -13,6 +13,8 @@ from gateway.domain.ports import Store, TransactionCompiler
 from gateway.domain.reconciliation import UNAVAILABLE, compare
 
 _TRIES_MAX: Final = 5
+# A node that cannot be asked says nothing about the record: patience of half a minute and more.
+_OUTAGES_MAX: Final = 60
 _PER_STEP_MAX: Final = 50
 
 
@@ -20,8 +22,8 @@ _PER_STEP_MAX: Final = 50
 class Reconciliation:
     """Compares one distribution's transactions. It decides nothing: states are settled already.
 
-    A record that no node gives in so many tries is "unavailable"; tries are not stored, so another
-    gateway tries anew.
+    A record that no node gives in so many tries is "unavailable" for now: the sweep asks for it
+    again later, less and less often.
     """
 
     store: Store
@@ -29,6 +31,7 @@ class Reconciliation:
     compiler: TransactionCompiler
     distribution_id: UUID
     _tries: Counter[str] = field(default_factory=Counter)
+    _outages: Counter[str] = field(default_factory=Counter)
 
     async def step(self) -> bool:
         """Compares some; returns True if none is left."""
@@ -44,14 +47,18 @@ class Reconciliation:
         return len(receipts) == len(found) < _PER_STEP_MAX
 
     async def _compare(self, attempt: LandedAttempt) -> Receipt | None:
+        signature = attempt.signature
         try:
-            landed = await self.chain.get_transaction_details(attempt.signature)
+            landed = await self.chain.get_transaction_details(signature)
         except ChainUnavailableError:
-            landed = None
-        if landed is not None:
-            accounts = self.compiler.accounts_of(attempt.wire, attempt.lookup_tables)
-            return compare(attempt, accounts, landed)
-        self._tries[attempt.signature] += 1
-        if self._tries[attempt.signature] >= _TRIES_MAX:
-            return Receipt(attempt.signature, UNAVAILABLE)
-        return None
+            self._outages[signature] += 1
+        else:
+            if landed is not None:
+                accounts = self.compiler.accounts_of(attempt.wire, attempt.lookup_tables)
+                return compare(attempt, accounts, landed)
+            self._tries[signature] += 1
+        if self._tries[signature] < _TRIES_MAX and self._outages[signature] < _OUTAGES_MAX:
+            return None
+        # The next time it starts anew.
+        del self._tries[signature], self._outages[signature]
+        return Receipt(signature, UNAVAILABLE)

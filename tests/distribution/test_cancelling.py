@@ -1,10 +1,16 @@
 """Cancelling while something is signed: it comes to an end, whatever becomes of what was signed."""
 
-import pytest
+import asyncio
+import dataclasses
 
+import pytest
+from solders.transaction_status import TransactionErrorFieldless
+
+from gateway.domain.errors import GatewayError, PreconditionFailedError
 from gateway.domain.states import BatchState, DistributionState, settled_state
-from tests.distribution.checks import TOTAL, assert_paid_once, sends
+from tests.distribution.checks import TOTAL, assert_paid_once, attempt_states, sends
 from tests.distribution.support import TOKEN, Desk
+from tests.distribution.unknowns import hide, parked
 
 
 async def test_what_expires_while_cancelling_is_given_up(desk: Desk) -> None:
@@ -50,5 +56,119 @@ async def test_what_lands_while_cancelling_is_paid(desk: Desk) -> None:
     ],
 )
 def test_completed_means_that_all_are_paid(unpaid: BatchState, state: DistributionState) -> None:
-    """What a cancel gave up before the distribution was parked and went on is not paid."""
-    assert settled_state({BatchState.FINALIZED: 3, unpaid: 1}, cancelling=False) is state
+    """What was given up, or failed, is not paid; what was split counts by its halves."""
+    assert settled_state({BatchState.FINALIZED: 3, unpaid: 1}, cancelled=False) is state
+
+
+async def test_a_cancel_beside_an_execute_wins(desk: Desk) -> None:
+    """Whichever comes first, a cancel that is not refused ends in CANCELLED, and nobody is paid."""
+    desk.chain.hold = True
+    for number in range(1, 9):
+        planned = await desk.planned(20, TOTAL, number)
+        calls = [
+            desk.workflows.execute(planned.id, planned.etag, TOKEN),
+            desk.workflows.cancel(planned.id),
+        ]
+        await asyncio.gather(*(calls if number % 2 else reversed(calls)), return_exceptions=True)
+        assert (await desk.workflows.get(planned.id)).is_cancelled
+        desk.chain.waiting.clear()
+        desk.chain.expire_blockhashes()
+        await desk.engine.wait()
+        done = await desk.workflows.get(planned.id)
+        assert done.state is DistributionState.CANCELLED
+        assert {BatchState.CANCELLED: 20} == done.tally.transfers
+
+
+async def test_a_cancel_waits_for_a_refusal_that_is_being_stored(desk: Desk) -> None:
+    """A refusal locks the distribution before its batches, as a cancel does: no deadlock."""
+    planned = await desk.planned(40, TOTAL)
+    worker = planned.id
+    async with desk.database.transaction() as unit:
+        await unit.distributions.set_state(planned.id, DistributionState.EXECUTING)
+    async with desk.database.transaction() as unit:
+        await unit.distributions.claim(planned.id, worker, 30.0, 2)
+    async with desk.database.transaction() as unit:
+        await unit.distributions.refuse(planned.id, worker, {0: "refused"})
+        cancel = asyncio.create_task(desk.workflows.cancel(planned.id))
+        await asyncio.sleep(0.1)
+        # The cancel waits for this transaction and holds nothing that it needs.
+        await unit.distributions.refuse(planned.id, worker, {1: "refused"}, {1})
+    assert (await cancel).is_cancelled
+    await desk.engine.wait()
+    done = await desk.workflows.get(planned.id)
+    assert {BatchState.FAILED: 20, BatchState.CANCELLED: 20} == done.tally.transfers
+
+
+FORBIDDEN = [
+    *(
+        f"UPDATE distributions SET state = '{state}'"
+        for state in ("executing", "paused", "completed", "partially_failed")
+    ),
+    "UPDATE distribution_batches SET state = 'in_flight' WHERE state = 'planned'",
+]
+
+
+async def test_a_cancel_is_for_ever(desk: Desk) -> None:
+    """Whoever writes to the tables, what was cancelled is not executed and signs nothing."""
+    planned = await desk.planned(20, TOTAL)
+    async with desk.database.transaction() as unit:
+        for state in ("executing", "cancelling", "parked"):
+            await unit.connection.execute("UPDATE distributions SET state = $1", state)
+        await unit.connection.execute("UPDATE distributions SET is_cancelled = false")
+    # A batch that a cancel gave up does not come back; this one was missed by the hand above.
+    assert {BatchState.PLANNED: 20} == (await desk.workflows.get(planned.id)).tally.transfers
+    for statement in FORBIDDEN:
+        with pytest.raises(GatewayError):
+            async with desk.database.transaction() as unit:
+                await unit.connection.execute(statement)
+    async with desk.database.transaction() as unit:
+        assert await unit.distributions.settle(planned.id) is DistributionState.CANCELLED
+    assert await attempt_states(desk) == {}
+
+
+async def test_what_was_not_cancelled_is_not_cancelled_by_a_settling(desk: Desk) -> None:
+    """PARKED goes to CANCELLED only after a cancel."""
+    await desk.planned(20, TOTAL)
+    statement = "UPDATE distributions SET state = $1"
+    async with desk.database.transaction() as unit:
+        for state in ("executing", "parked"):
+            await unit.connection.execute(statement, state)
+        with pytest.raises(GatewayError):
+            await unit.connection.execute(statement, "cancelled")
+
+
+async def test_a_finished_one_is_not_cancelled(desk: Desk) -> None:
+    """What is COMPLETED stays so."""
+    done = await desk.executed(5, TOTAL)
+    with pytest.raises(PreconditionFailedError):
+        await desk.workflows.cancel(done.id)
+    assert not (await desk.workflows.get(done.id)).is_cancelled
+
+
+async def test_a_cancelled_one_that_is_executed_signs_nothing(desk: Desk) -> None:
+    """What was unknown turns out as failed on chain; its halves are given up, for ever."""
+    remembered = dict(desk.chain.landed)
+
+    def forget(desk: Desk) -> None:
+        (signature,) = desk.chain.landed
+        landed = desk.chain.landed[signature]
+        failed = dataclasses.replace(landed.outcome, error=TransactionErrorFieldless.AccountInUse)
+        remembered[signature] = dataclasses.replace(landed, outcome=failed)
+        hide(desk)
+
+    found = await parked(desk, forget)
+    signed = len(desk.signer.items)
+    await desk.workflows.cancel(found.id)
+    await desk.engine.wait()
+    desk.chain.landed.update(remembered)
+    started = await desk.workflows.execute(found.id, found.etag, TOKEN)
+    assert started.state is DistributionState.CANCELLING
+    await desk.engine.wait()
+    done = await desk.workflows.get(found.id)
+    assert (DistributionState.CANCELLED, {BatchState.CANCELLED: 20}) == (
+        done.state,
+        done.tally.transfers,
+    )
+    assert signed == len(desk.signer.items)
+    with pytest.raises(PreconditionFailedError):
+        await desk.workflows.execute(found.id, found.etag, TOKEN)

@@ -161,6 +161,41 @@ async def test_a_record_that_differs_is_shown(desk: Desk) -> None:
     assert page.items[0].receipt.startswith(f"differs: {desk.source_address} changed by ")
 
 
+async def test_an_outage_spoils_no_receipt(desk: Desk) -> None:
+    """While no node can be asked, a record is waited for; then it matches."""
+    desk.node.faults.error("getTransaction", -32005, "Node is unhealthy", times=40)
+    done = await desk.executed(3, TOTAL)
+    assert (DistributionState.COMPLETED, Receipts(matched=1)) == (done.state, done.receipts)
+
+
+async def test_a_record_that_comes_late_is_compared(desk: Desk) -> None:
+    """What no node had is asked for again by the sweep, later and later, and matches then."""
+    real = desk.rpc.get_transaction_details
+
+    async def forgotten(signature: str) -> TransactionDetails | None:
+        return None
+
+    desk.rpc.get_transaction_details = forgotten  # type: ignore[method-assign]  # no node has it
+    done = await desk.executed(3, TOTAL)
+    assert (DistributionState.COMPLETED, Receipts(unavailable=1)) == (done.state, done.receipts)
+    desk.rpc.get_transaction_details = real  # type: ignore[method-assign]  # as it was
+    async with desk.database.read() as unit:
+        assert [] == await unit.distributions.unsettled()
+    async with desk.database.transaction() as unit:
+        await unit.connection.execute(
+            "UPDATE attempts SET receipt_due_at = receipt_due_at - interval '61 seconds'"
+        )
+    async with desk.database.read() as unit:
+        assert [done.id] == await unit.distributions.unsettled()
+    desk.engine.start(done.id, b"")
+    await desk.engine.wait()
+    mended = await desk.workflows.get(done.id)
+    assert Receipts(matched=1) == mended.receipts
+    assert mended.paid.fee_lamports == mended.fees_paid_lamports > 0
+    async with desk.database.read() as unit:
+        assert [] == await unit.distributions.unsettled()
+
+
 async def test_an_instruction_that_is_not_understood(desk: Desk, records: list[Record]) -> None:
     """Whoever adds one to plans adds it here: nothing is taken for matched unread."""
     await desk.executed(1, TOTAL)

@@ -93,11 +93,10 @@ async def test_a_parked_distribution_can_be_cancelled(desk: Desk) -> None:
     (signature,) = await signatures(desk, found)
     await desk.workflows.cancel(found.id)
     await desk.engine.wait()
-    assert (await desk.workflows.get(found.id)).state is DistributionState.PARKED
-    async with desk.database.transaction() as unit:
-        await unit.distributions.set_state(found.id, DistributionState.CANCELLING)
+    cancelled = await desk.workflows.get(found.id)
+    assert (DistributionState.PARKED, True) == (cancelled.state, cancelled.is_cancelled)
     desk.chain.advance(LONG_AGO)
-    with pytest.raises(PreconditionFailedError, match="being cancelled"):
+    with pytest.raises(PreconditionFailedError, match="was cancelled"):
         await resolve(desk, found, declares(signature))
     given_up = await resolve(desk, found, declares(signature, Verdict.GIVE_UP))
     assert given_up.state is DistributionState.CANCELLED

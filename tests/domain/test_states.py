@@ -119,7 +119,7 @@ def test_unknown_is_left_by_finality_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "cancelling", "expected"),
+    ("counts", "cancelled", "expected"),
     [
         ({BatchState.FINALIZED: 3}, False, DistributionState.COMPLETED),
         ({BatchState.FINALIZED: 3, BatchState.PLANNED: 1}, False, None),
@@ -135,7 +135,7 @@ def test_unknown_is_left_by_finality_only() -> None:
     ],
 )
 def test_settled_states(
-    counts: dict[BatchState, int], cancelling: bool, expected: DistributionState | None
+    counts: dict[BatchState, int], cancelled: bool, expected: DistributionState | None
 ) -> None:
     """A distribution ends as its batches say, and not before the last of them is decided."""
-    assert settled_state(counts, cancelling=cancelling) is expected
+    assert settled_state(counts, cancelled=cancelled) is expected

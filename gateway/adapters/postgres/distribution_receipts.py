@@ -14,9 +14,10 @@ from gateway.domain.steps import decode_steps
 
 _WITHOUT: Final = """
 WITH found AS (
-    SELECT signature, wire, batch_position FROM attempts
-    WHERE distribution_id = $1 AND state = 'finalized' AND receipt = 'pending'
-    ORDER BY batch_position LIMIT $2
+    SELECT a.signature, a.wire, a.batch_position FROM attempts a
+    WHERE a.distribution_id = $1 AND a.state = 'finalized'
+      AND (a.receipt = 'pending' OR a.receipt_due_at < clock_timestamp())
+    ORDER BY a.batch_position LIMIT $2
 )
 SELECT a.signature, a.wire, b.fee_lamports, d.source_address AS payer, d.kind, d.prologue,
        div(d.rent_lamports, greatest(d.new_account_count, 1)) AS rent, t.source_address,
@@ -37,7 +38,10 @@ class DistributionReceipts:
         self._connection = connection
 
     async def without_receipt(self, distribution_id: UUID, limit: int) -> list[LandedAttempt]:
-        """Returns finalized attempts that nobody has compared with the chain's record yet."""
+        """Returns finalized attempts that nobody has compared with the chain's record yet.
+
+        Those whose record no node had are among them when it is time to ask for it again.
+        """
         grouped: dict[str, list[Row]] = defaultdict(list)
         for row in await self._connection.fetch(_WITHOUT, distribution_id, limit):
             grouped[row["signature"]].append(row)
@@ -59,13 +63,19 @@ class DistributionReceipts:
         ]
 
     async def store_receipts(self, receipts: Sequence[Receipt]) -> None:
-        """Stores what the comparisons said; what another gateway stored first stays."""
+        """Stores what the comparisons said; what another gateway stored first stays.
+
+        A record that no node had is due again a minute later, two, four, ... for some weeks in all.
+        """
         await self._connection.execute(
             "UPDATE attempts a SET receipt = f.verdict, fee_lamports = f.fee, "
-            "slot = greatest(a.slot, f.slot), rent_lamports = f.rent, refund_lamports = f.refund "
+            "slot = greatest(a.slot, f.slot), rent_lamports = f.rent, refund_lamports = f.refund, "
+            "receipt_tries = a.receipt_tries + 1, receipt_due_at = CASE "
+            "WHEN f.verdict = 'unavailable' AND a.receipt_tries < 15 "
+            "THEN clock_timestamp() + interval '1 minute' * 2 ^ a.receipt_tries END "
             "FROM unnest($1::text[], $2::text[], $3::bigint[], $4::numeric[], $5::numeric[], "
             "$6::numeric[]) AS f (signature, verdict, slot, fee, rent, refund) "
-            "WHERE a.signature = f.signature AND a.receipt = 'pending'",
+            "WHERE a.signature = f.signature AND a.receipt IN ('pending', 'unavailable')",
             [receipt.signature for receipt in receipts],
             [receipt.verdict for receipt in receipts],
             [storable_slot(receipt.slot) for receipt in receipts],

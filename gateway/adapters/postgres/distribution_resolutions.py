@@ -9,7 +9,7 @@ from gateway.domain.attempts import LiveAttempt
 from gateway.domain.errors import NotFoundError, PreconditionFailedError
 from gateway.domain.outcomes import Verdict
 from gateway.domain.resolutions import Declaration, require_same
-from gateway.domain.states import AttemptState, BatchState, DistributionState
+from gateway.domain.states import AttemptState, BatchState
 
 _BATCH_AFTER: Final = {
     Verdict.PAY_AGAIN: BatchState.PLANNED,
@@ -45,34 +45,33 @@ class DistributionResolutions:
         )
         return None if found is None else Verdict(found)
 
-    async def resolve(
-        self, distribution_id: UUID, declaration: Declaration, evidence: str
-    ) -> DistributionState:
-        """Stores a declaration with its effect; returns the distribution's state, locked.
+    async def resolve(self, distribution_id: UUID, declaration: Declaration, evidence: str) -> None:
+        """Stores a declaration with its effect.
 
         The same verdict a second time changes nothing. Raises PreconditionFailedError if the
-        attempt is not unknown any more, or the distribution is being cancelled and the verdict asks
-        for another payment. Call it in a transaction. It locks in the order that `move_attempts`
-        does: the attempt, the distribution, its batches.
+        attempt is not unknown any more, or the distribution was cancelled and the verdict asks for
+        another payment. Call it in a transaction. It locks in the order that `move_attempts` does:
+        the attempt, the distribution, its batches.
         """
         signature, verdict = declaration.signature, declaration.verdict
         row = await self._connection.fetchrow(
             _ATTEMPT + "FOR NO KEY UPDATE", distribution_id, signature
         )
-        state = await self._connection.fetchval(
-            "SELECT state FROM distributions WHERE id = $1 FOR NO KEY UPDATE", distribution_id
+        is_cancelled = await self._connection.fetchval(
+            "SELECT is_cancelled FROM distributions WHERE id = $1 FOR NO KEY UPDATE",
+            distribution_id,
         )
         declared = await self.verdict(signature)
         if row is None or declared is not None:
             require_same(declared, verdict)
-            return DistributionState(state)
+            return
         if row["state"] != AttemptState.UNKNOWN:
             raise PreconditionFailedError(
                 f"the transaction is {row['state']}, not unknown", field="transaction_signature"
             )
-        if verdict is Verdict.PAY_AGAIN and state == DistributionState.CANCELLING:
+        if verdict is Verdict.PAY_AGAIN and is_cancelled:
             raise PreconditionFailedError(
-                "the distribution is being cancelled and pays nobody again", field="verdict"
+                "the distribution was cancelled and pays nobody again", field="verdict"
             )
         error = f"declared by {declaration.operator} not to have landed: {declaration.reason}"
         await self._connection.execute(
@@ -99,4 +98,3 @@ class DistributionResolutions:
             _BATCH_AFTER[verdict].value,
             error,
         )
-        return DistributionState(state)

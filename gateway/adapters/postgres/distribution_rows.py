@@ -229,6 +229,7 @@ def distribution_from_row(
             if found["distribution_id"] == row["id"]
         ],
         lookup_table_addresses=tables.get(row["id"], ()),
+        is_cancelled=row["is_cancelled"],
     )
 
 

@@ -48,6 +48,8 @@ FROM attempts a JOIN distribution_batches b
   ON b.distribution_id = a.distribution_id AND b.position = a.batch_position
 WHERE a.distribution_id = $1 AND a.state IN ('signed', 'sent')
 """
+# Whoever needs both locks takes the distribution's first, as a cancel does.
+_LOCK: Final = "SELECT FROM distributions WHERE id = $1 FOR NO KEY UPDATE"
 # The fence. Whoever lost the lease, or came after a pause, stores nothing and so sends nothing.
 _FENCE: Final = """
 SELECT b.position FROM distribution_batches b JOIN distributions d ON d.id = b.distribution_id
@@ -139,6 +141,7 @@ class DistributionWork(DistributionReceipts):
         What is missing from the answer must be forgotten: its batch is not this worker's any more,
         or the distribution is not executing. Call it in a transaction of its own.
         """
+        await self._connection.execute(_LOCK, distribution_id)
         rows = await self._connection.fetch(
             _FENCE, distribution_id, worker, [attempt.batch_position for attempt in attempts]
         )
@@ -175,6 +178,7 @@ class DistributionWork(DistributionReceipts):
 
         Those that are `splittable` and have several transfers go on in two halves instead.
         """
+        await self._connection.execute(_LOCK, distribution_id)
         rows = await self._connection.fetch(
             "SELECT position FROM distribution_batches WHERE distribution_id = $1 "
             "AND position = ANY($3::integer[]) AND lease_owner = $2 AND state = 'planned' "

@@ -90,9 +90,10 @@ WHERE a.distribution_id = ANY($1::uuid[]) ORDER BY r.created_at, b.position
 """
 _UNSETTLED: Final = """
 SELECT d.id FROM distributions d
-WHERE EXISTS (SELECT FROM attempts a WHERE a.distribution_id = d.id
-              AND a.state = 'finalized' AND a.receipt = 'pending'
-              AND a.updated_at < clock_timestamp() - interval '1 minute')
+WHERE EXISTS (SELECT FROM attempts a WHERE a.distribution_id = d.id AND a.state = 'finalized'
+              AND (a.receipt = 'pending'
+                   AND a.updated_at < clock_timestamp() - interval '1 minute'
+                   OR a.receipt_due_at < clock_timestamp()))
    OR d.state IN ('executing', 'paused', 'cancelling')
   AND (EXISTS (SELECT FROM distribution_batches b
                WHERE b.distribution_id = d.id AND b.state = 'in_flight'
@@ -224,12 +225,15 @@ class PostgresDistributions(DistributionWork, DistributionNotes, DistributionRes
         Returns None while something is left. Call it in a transaction.
         """
         present = await self.lock(distribution_id)
-        if present is DistributionState.CANCELLING:
+        cancelled = await self._connection.fetchval(
+            "SELECT is_cancelled FROM distributions WHERE id = $1", distribution_id
+        )
+        if cancelled:
             # What expired or was halved since is planned again, and nobody will sign it.
             await self._give_up_planned(distribution_id)
         rows = await self._connection.fetch(_TALLIES, [distribution_id])
         tally = tallies_from_rows(rows)[distribution_id]
-        state = settled_state(tally.batches, cancelling=present is DistributionState.CANCELLING)
+        state = settled_state(tally.batches, cancelled=cancelled)
         if state is not None and state != present:
             if state not in DISTRIBUTION_MOVES[present]:
                 return None

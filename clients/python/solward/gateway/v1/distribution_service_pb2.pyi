@@ -152,6 +152,7 @@ class Distribution(_message.Message):
     RESOLUTIONS_FIELD_NUMBER: _builtins.int
     PAID_FIELD_NUMBER: _builtins.int
     LOOKUP_TABLE_ADDRESSES_FIELD_NUMBER: _builtins.int
+    IS_CANCELLED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its UUID."""
     state: Global___Distribution.State.ValueType
@@ -184,6 +185,10 @@ class Distribution(_message.Message):
     """The address that receives a consolidation or a closing's refunds; empty for a payout."""
     transaction_version: _builtins.str
     """The transaction format: "legacy", "0" or "1"."""
+    is_cancelled: _builtins.bool
+    """True once it was cancelled, also while it is parked after that: nothing is signed for it any more,
+    and what is UNKNOWN can be given up only.
+    """
     @_builtins.property
     def transfer_counts(self) -> Global___TransferCounts:
         """How many transfers are in each state."""
@@ -262,10 +267,11 @@ class Distribution(_message.Message):
         resolutions: _abc.Iterable[Global___Resolution] | None = ...,
         paid: Global___PaidCost | None = ...,
         lookup_table_addresses: _abc.Iterable[_builtins.str] | None = ...,
+        is_cancelled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "create_time", b"create_time", "estimate", b"estimate", "paid", b"paid", "reconciliation", b"reconciliation", "split", b"split", "transfer_counts", b"transfer_counts", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "create_time", b"create_time", "destination_address", b"destination_address", "estimate", b"estimate", "etag", b"etag", "fees_paid_lamports", b"fees_paid_lamports", "finalized_amount", b"finalized_amount", "finalized_lamports", b"finalized_lamports", "id", b"id", "kind", b"kind", "last_error", b"last_error", "lookup_table_addresses", b"lookup_table_addresses", "paid", b"paid", "reconciliation", b"reconciliation", "resolutions", b"resolutions", "skipped", b"skipped", "source_wallet_id", b"source_wallet_id", "split", b"split", "state", b"state", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transaction_count", b"transaction_count", "transaction_version", b"transaction_version", "transfer_count", b"transfer_count", "transfer_counts", b"transfer_counts", "unlock_wallet_ids", b"unlock_wallet_ids", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "create_time", b"create_time", "destination_address", b"destination_address", "estimate", b"estimate", "etag", b"etag", "fees_paid_lamports", b"fees_paid_lamports", "finalized_amount", b"finalized_amount", "finalized_lamports", b"finalized_lamports", "id", b"id", "is_cancelled", b"is_cancelled", "kind", b"kind", "last_error", b"last_error", "lookup_table_addresses", b"lookup_table_addresses", "paid", b"paid", "reconciliation", b"reconciliation", "resolutions", b"resolutions", "skipped", b"skipped", "source_wallet_id", b"source_wallet_id", "split", b"split", "state", b"state", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transaction_count", b"transaction_count", "transaction_version", b"transaction_version", "transfer_count", b"transfer_count", "transfer_counts", b"transfer_counts", "unlock_wallet_ids", b"unlock_wallet_ids", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1553,7 +1559,9 @@ class Transfer(_message.Message):
     state: Global___Transfer.State.ValueType
     """Where it is."""
     transaction_signature: _builtins.str
-    """The signature of the transaction that carries it, base58; empty before it is signed."""
+    """The signature of the transaction that carries it, base58; empty before the first is signed. Of one
+    that is planned again it is the last that expired.
+    """
     error: _builtins.str
     """Why it failed; empty if it did not."""
     source_address: _builtins.str

@@ -132,7 +132,8 @@ class DistributionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExecuteDistribution(self, request, context):
-        """Starts, or resumes, a planned distribution that the etag approves. Returns at once.
+        """Starts, or resumes, a planned distribution that the etag approves. Returns at once. One that was
+        cancelled and is parked is followed up, and nothing is signed for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

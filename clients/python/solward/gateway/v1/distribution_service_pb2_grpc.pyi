@@ -44,7 +44,9 @@ class DistributionServiceStub:
     CloseEmptyAccounts: _grpc.UnaryUnaryMultiCallable[_distribution_service_pb2.CloseEmptyAccountsRequest, _distribution_service_pb2.CloseEmptyAccountsResponse]
     """Plans the closing of empty token accounts. Idempotent by request_id."""
     ExecuteDistribution: _grpc.UnaryUnaryMultiCallable[_distribution_service_pb2.ExecuteDistributionRequest, _distribution_service_pb2.ExecuteDistributionResponse]
-    """Starts, or resumes, a planned distribution that the etag approves. Returns at once."""
+    """Starts, or resumes, a planned distribution that the etag approves. Returns at once. One that was
+    cancelled and is parked is followed up, and nothing is signed for it.
+    """
     WatchDistribution: _grpc.UnaryStreamMultiCallable[_distribution_service_pb2.WatchDistributionRequest, _distribution_service_pb2.WatchDistributionResponse]
     """Streams progress until the distribution reaches a final or a parked state."""
     GetDistribution: _grpc.UnaryUnaryMultiCallable[_distribution_service_pb2.GetDistributionRequest, _distribution_service_pb2.GetDistributionResponse]
@@ -79,7 +81,9 @@ class DistributionServiceAsyncStub(DistributionServiceStub):
     CloseEmptyAccounts: _aio.UnaryUnaryMultiCallable[_distribution_service_pb2.CloseEmptyAccountsRequest, _distribution_service_pb2.CloseEmptyAccountsResponse]  # type: ignore[assignment]
     """Plans the closing of empty token accounts. Idempotent by request_id."""
     ExecuteDistribution: _aio.UnaryUnaryMultiCallable[_distribution_service_pb2.ExecuteDistributionRequest, _distribution_service_pb2.ExecuteDistributionResponse]  # type: ignore[assignment]
-    """Starts, or resumes, a planned distribution that the etag approves. Returns at once."""
+    """Starts, or resumes, a planned distribution that the etag approves. Returns at once. One that was
+    cancelled and is parked is followed up, and nothing is signed for it.
+    """
     WatchDistribution: _aio.UnaryStreamMultiCallable[_distribution_service_pb2.WatchDistributionRequest, _distribution_service_pb2.WatchDistributionResponse]  # type: ignore[assignment]
     """Streams progress until the distribution reaches a final or a parked state."""
     GetDistribution: _aio.UnaryUnaryMultiCallable[_distribution_service_pb2.GetDistributionRequest, _distribution_service_pb2.GetDistributionResponse]  # type: ignore[assignment]
@@ -141,7 +145,9 @@ class DistributionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _distribution_service_pb2.ExecuteDistributionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_distribution_service_pb2.ExecuteDistributionResponse, _abc.Awaitable[_distribution_service_pb2.ExecuteDistributionResponse]]:
-        """Starts, or resumes, a planned distribution that the etag approves. Returns at once."""
+        """Starts, or resumes, a planned distribution that the etag approves. Returns at once. One that was
+        cancelled and is parked is followed up, and nothing is signed for it.
+        """
 
     @_abc_1.abstractmethod
     def WatchDistribution(
