@@ -6,9 +6,10 @@ from typing import Final
 from uuid import UUID
 
 from gateway.domain import token_programs as programs
+from gateway.domain.amounts import U64_MAX
 from gateway.domain.assembly import Costs, Terms, assemble, pack_moves
 from gateway.domain.compute_limits import FIXED, UNITS_PER_SEARCH, ComputeLimits
-from gateway.domain.errors import InvalidArgumentError, PreconditionFailedError
+from gateway.domain.errors import InvalidArgumentError, OutOfRangeError, PreconditionFailedError
 from gateway.domain.instructions import Instruction
 from gateway.domain.lookup_tables import NO_TABLES, LookupTables
 from gateway.domain.mints import MintTerms, TokenState
@@ -142,6 +143,10 @@ def _payment(order: TokenPlanInput, asset: Asset, holder: Holder, share: int) ->
     fee = None
     if rate is not None:
         amount = rate.gross(share) if order.transfer_fee is TransferFee.SOURCE else share
+        if amount > U64_MAX:
+            raise OutOfRangeError(
+                "a share and the mint's transfer fee exceed u64", field="total_amount"
+            )
         fee = rate.of(amount)
     steps.append(
         programs.transfer_checked(

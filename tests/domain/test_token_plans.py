@@ -1,9 +1,11 @@
 """Token plans add up for any split, fee and number of accounts, and are the same for a seed."""
 
 import dataclasses
+from collections.abc import Sequence
 from uuid import UUID
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.addresses import encode_base58
@@ -21,7 +23,8 @@ from gateway.domain.token_sweeps import TokenSweepInput, plan_token_sweep
 RATES = FeeRates(lamports_per_signature=5000, rent_floor_lamports=650_240, compute_unit_price=1000)
 RENT = 1_488_440
 
-fees = st.none() | st.builds(FeeRate, st.integers(1, 10_000), st.integers(1, U64_MAX))
+fees = st.none() | st.builds(FeeRate, st.integers(0, 10_000), st.integers(0, U64_MAX))
+SOURCE, LEGACY = TransferFee.SOURCE, TransactionVersion.LEGACY
 versions = st.sampled_from(list(TransactionVersion))
 
 
@@ -48,6 +51,29 @@ def split_of(kind: str, seed: bytes, count: int) -> Split:
     return EvenSplit() if kind == "even" else RandomSplit(seed)
 
 
+def payout(
+    made: Sequence[bool], total: int, fee: FeeRate | None, bearer: TransferFee, **changes: object
+) -> TokenPlanInput:
+    """An order of a source that holds all there can be; `made` says who needs an account."""
+    source = address(0, 1)
+    order = TokenPlanInput(
+        source_wallet_id=UUID(int=1),
+        source=Holder(source, address(0, 2), account(source, U64_MAX)),
+        recipients=[
+            Holder(address(n, 3), address(n, 4), None if new else account(address(n, 3), 0), n % 5)
+            for n, new in enumerate(made)
+        ],
+        mint=mint(fee),
+        total_amount=total,
+        split=EvenSplit(),
+        transfer_fee=bearer,
+        memo="",
+        rent_lamports=RENT,
+        rates=RATES,
+    )
+    return dataclasses.replace(order, **changes)  # type: ignore[arg-type]  # test shorthand
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     kind=st.sampled_from(["even", "random", "weighted"]),
@@ -58,6 +84,10 @@ def split_of(kind: str, seed: bytes, count: int) -> Split:
     bearer=st.sampled_from([TransferFee.RECIPIENT, TransferFee.SOURCE]),
     version=versions,
 )
+@example("even", bytes(32), [False], U64_MAX, FeeRate(100, U64_MAX), SOURCE, LEGACY)
+@example("even", bytes(32), [True], 1, FeeRate(10_000, U64_MAX), SOURCE, LEGACY)
+@example("even", bytes(32), [True], U64_MAX, FeeRate(0, U64_MAX), SOURCE, LEGACY)
+@example("even", bytes(32), [True], U64_MAX, FeeRate(10_000, 0), SOURCE, LEGACY)
 def test_payouts_add_up(
     kind: str,
     seed: bytes,
@@ -70,23 +100,8 @@ def test_payouts_add_up(
     """The total leaves, or the total arrives, to the unit; each recipient gets at least a unit; one
     seed gives one plan.
     """
-    source = address(0, 1)
-    order = TokenPlanInput(
-        source_wallet_id=UUID(int=1),
-        source=Holder(source, address(0, 2), account(source, U64_MAX)),
-        recipients=[
-            Holder(address(n, 3), address(n, 4), None if new else account(address(n, 3), 0), n % 5)
-            for n, new in enumerate(made)
-        ],
-        mint=mint(fee),
-        total_amount=total,
-        split=split_of(kind, seed, len(made)),
-        transfer_fee=bearer,
-        memo="",
-        rent_lamports=RENT,
-        rates=RATES,
-        version=version,
-    )
+    split = split_of(kind, seed, len(made))
+    order = payout(made, total, fee, bearer, split=split, version=version)
     try:
         plan = plan_token_distribution(order)
     except (TotalTooSmallError, OutOfRangeError, PreconditionFailedError):
@@ -102,6 +117,22 @@ def test_payouts_add_up(
     assert plan.estimate.rent_lamports == RENT * sum(made)
     _is_whole(plan)
     assert plan == plan_token_distribution(order)
+
+
+@pytest.mark.parametrize(
+    ("total", "fee"), [(U64_MAX, FeeRate(100, U64_MAX)), (1, FeeRate(10_000, U64_MAX))]
+)
+def test_what_a_fee_lifts_above_u64_is_refused(total: int, fee: FeeRate) -> None:
+    """A share that no transfer can carry with its fee is out of range, and the total is to blame;
+    what arrives of the largest transfer is a plan.
+    """
+    with pytest.raises(OutOfRangeError, match="transfer fee exceed u64") as caught:
+        plan_token_distribution(payout([True], total, fee, SOURCE))
+    assert caught.value.field == "total_amount"
+    capped = dataclasses.replace(fee, maximum=U64_MAX - 1)
+    most = U64_MAX - capped.of(U64_MAX)
+    plan = plan_token_distribution(payout([True], most, capped, SOURCE))
+    assert plan.total_amount - plan.estimate.withheld_amount == most
 
 
 @settings(deadline=None, max_examples=60)
