@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.domain.amounts import U64_MAX
 from gateway.domain.token_layout import ACCOUNT_BYTES, Extension, Kind, split
 from gateway.domain.token_programs import TOKEN_2022
 from gateway.domain.tokens import read_account, read_mint_base
@@ -37,6 +36,11 @@ class FeeRate:
     basis_points: int
     maximum: int
 
+    @property
+    def is_nil(self) -> bool:
+        """True if it withholds nothing, whatever the amount."""
+        return not (self.basis_points and self.maximum)
+
     def of(self, amount: int) -> int:
         """Returns what is withheld of a transfer of `amount` base units."""
         return min(-(-amount * self.basis_points // _BASIS), self.maximum)
@@ -54,13 +58,18 @@ class FeeRate:
 
 @dataclass(frozen=True, slots=True)
 class MintTerms:
-    """A mint as a plan sees it. `refusal` says why its tokens cannot be moved, "" if they can."""
+    """A mint as a plan sees it. `refusal` says why its tokens cannot be moved, "" if they can.
+
+    `fee` is the rate that holds, perhaps one that withholds nothing; None only for a mint that can
+    never have one. `later_fee` is the rate that was announced to follow it at a later epoch.
+    """
 
     address: str
     program: str
     decimals: int
     account_bytes: int
     fee: FeeRate | None = None
+    later_fee: FeeRate | None = None
     is_frozen_by_default: bool = False
     refusal: str = ""
 
@@ -93,12 +102,14 @@ def read_mint(address: str, program: str, data: bytes, epoch: int) -> MintTerms:
     if program == TOKEN_2022:
         extra = sum(_ACCOUNT_EXTENSION_BYTES.get(number, 0) for number in extensions)
         size += 1 + _IMMUTABLE_OWNER_BYTES + extra
+    fee, later_fee = _fees(extensions.get(Extension.TRANSFER_FEE_CONFIG), epoch)
     return MintTerms(
         address=address,
         program=program,
         decimals=decimals,
         account_bytes=size,
-        fee=_fee(extensions.get(Extension.TRANSFER_FEE_CONFIG), epoch),
+        fee=fee,
+        later_fee=later_fee,
         is_frozen_by_default=extensions.get(Extension.DEFAULT_STATE, b"")[:1] == bytes([_FROZEN]),
         refusal=_refusal(extensions),
     )
@@ -127,17 +138,21 @@ def read_token_account(program: str, lamports: int, data: bytes) -> TokenState:
     )
 
 
-def _fee(config: bytes | None, epoch: int) -> FeeRate | None:
-    """Reads TransferFeeConfig: two authorities, withheld amount, older and newer rate."""
+def _fees(config: bytes | None, epoch: int) -> tuple[FeeRate | None, FeeRate | None]:
+    """Reads TransferFeeConfig (two authorities, withheld amount, older and newer rate).
+
+    Returns the rate that holds and the one that is to follow it.
+    """
     if config is None:
-        return None
+        return None, None
     if len(config) != 72 + 2 * _RATE.size:
         raise ValueError("malformed transfer fee")
-    older, newer = _RATE.unpack_from(config, 72), _RATE.unpack_from(config, 72 + _RATE.size)
-    since, maximum, basis_points = newer if epoch >= newer[0] else older
-    if basis_points > _BASIS or maximum > U64_MAX or since < 0:
+    _, maximum, basis_points = _RATE.unpack_from(config, 72)
+    since, later_maximum, later_basis_points = _RATE.unpack_from(config, 72 + _RATE.size)
+    if max(basis_points, later_basis_points) > _BASIS:
         raise ValueError("malformed transfer fee")
-    return FeeRate(basis_points, maximum) if basis_points and maximum else None
+    older, newer = FeeRate(basis_points, maximum), FeeRate(later_basis_points, later_maximum)
+    return (newer, None) if epoch >= since else (older, newer)
 
 
 def _refusal(extensions: Mapping[int, bytes]) -> str:

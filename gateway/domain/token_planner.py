@@ -71,12 +71,8 @@ def plan_token_distribution(order: TokenPlanInput) -> Plan:
     require_recipients([holder.address for holder in order.recipients], order.source.address)
     asset = require_movable(order.mint)
     fee_rate = order.mint.fee
-    if fee_rate is not None and order.transfer_fee is TransferFee.UNSTATED:
-        raise InvalidArgumentError(
-            f"the mint takes a transfer fee of {fee_rate.basis_points} basis points: "
-            "say who bears it",
-            field="transfer_fee",
-        )
+    if order.transfer_fee is TransferFee.UNSTATED:
+        _require_no_fee(order.mint)
     bears = fee_rate is not None and order.transfer_fee is TransferFee.RECIPIENT
     floor = fee_rate.gross(1) if fee_rate is not None and bears else 1
     shares = split_total(order.split, order.total_amount, [floor] * len(order.recipients))
@@ -123,6 +119,17 @@ def require_movable(mint: MintTerms) -> Asset:
     if mint.refusal:
         raise PreconditionFailedError(mint.refusal, field="mint")
     return Asset(mint.address, mint.program, mint.decimals)
+
+
+def _require_no_fee(mint: MintTerms) -> None:
+    """Raises InvalidArgumentError if the mint takes a fee, or is about to."""
+    for rate, when in ((mint.fee, ""), (mint.later_fee, "at a later epoch ")):
+        if rate is not None and not rate.is_nil:
+            raise InvalidArgumentError(
+                f"the mint {when}takes a transfer fee of {rate.basis_points} basis points: "
+                "say who bears it",
+                field="transfer_fee",
+            )
 
 
 def _payment(order: TokenPlanInput, asset: Asset, holder: Holder, share: int) -> Move:

@@ -49,7 +49,10 @@ def create_idempotent(payer: str, account: str, owner: str, asset: Asset) -> Ins
 def transfer_checked(
     source: str, destination: str, owner: str, asset: Asset, amount: int, fee: int | None = None
 ) -> Instruction:
-    """TransferChecked (12), or TransferCheckedWithFee (26, 1), which fails on another fee."""
+    """TransferChecked (12), or TransferCheckedWithFee (26, 1), which fails on another fee.
+
+    TransferChecked takes whatever fee holds when it lands: it is for mints that can have none.
+    """
     if fee is None:
         data = struct.pack("<BQB", TRANSFER_CHECKED, amount, asset.decimals)
     else:

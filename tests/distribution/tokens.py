@@ -17,10 +17,26 @@ CONFIDENTIAL_TERMS = bytes(32) + b"\1" + bytes(32)
 """ConfidentialTransferMint: no authority, accounts approved by themselves, no auditor."""
 
 
-def fee_config(basis_points: int, maximum: int) -> bytes:
-    """TransferFeeConfig with one rate for all epochs."""
-    rate = struct.pack("<QQH", 0, maximum, basis_points)
-    return bytes(64) + bytes(8) + rate + rate
+def fee_config(basis_points: int, maximum: int, *, since: int = 0, before: int = 0) -> bytes:
+    """TransferFeeConfig with one rate for all epochs, or one since an epoch and `before` it."""
+    older = struct.pack("<QQH", 0, maximum, before if since else basis_points)
+    return bytes(64) + bytes(8) + older + struct.pack("<QQH", since, maximum, basis_points)
+
+
+def mint_data(extensions: dict[int, bytes], decimals: int = 6) -> bytes:
+    """A mint that nobody may mint or freeze."""
+    base = struct.pack("<I32sQBBI32s", 0, bytes(32), 2**63, decimals, 1, 0, bytes(32))
+    return _extended(base, 1, extensions)
+
+
+def _extended(base: bytes, kind: int, extensions: dict[int, bytes]) -> bytes:
+    if not extensions:
+        return base
+    values = b"".join(
+        struct.pack("<HH", number, len(value)) + value
+        for number, value in sorted(extensions.items())
+    )
+    return base.ljust(165, b"\0") + bytes([kind]) + values
 
 
 def confidential(*, plain_credits: bool) -> bytes:
@@ -64,9 +80,12 @@ class TokenWorld:
     mint: str = field(default_factory=lambda: str(Pubkey.new_unique()))
 
     def __post_init__(self) -> None:
-        """Writes the mint; nobody may mint or freeze."""
-        base = struct.pack("<I32sQBBI32s", 0, bytes(32), 2**63, self.decimals, 1, 0, bytes(32))
-        self._write(self.mint, base, 82, 1, self.extensions)
+        """Writes the mint."""
+        self.write_mint()
+
+    def write_mint(self) -> None:
+        """Writes the mint, anew where its extensions changed; nobody may mint or freeze."""
+        self._write(self.mint, mint_data(self.extensions, self.decimals))
 
     def account_of(self, owner: str) -> str:
         """The owner's associated account."""
@@ -104,7 +123,7 @@ class TokenWorld:
         extra: dict[int, bytes] = {IMMUTABLE_OWNER: b""} if self.program == TOKEN_2022 else {}
         if FEE_CONFIG in self.extensions:
             extra[FEE_AMOUNT] = bytes(8)
-        self._write(found, base, 165, 2, extra | (extensions or {}), excess_lamports)
+        self._write(found, _extended(base, 2, extra | (extensions or {})), excess_lamports)
         return found
 
     def amount(self, owner: str) -> int:
@@ -117,23 +136,7 @@ class TokenWorld:
         found = self.chain.svm.get_account(Pubkey.from_string(account))
         return found is not None and found.lamports > 0
 
-    def _write(
-        self,
-        address: str,
-        base: bytes,
-        size: int,
-        kind: int,
-        extensions: dict[int, bytes],
-        excess_lamports: int = 0,
-    ) -> None:
-        assert len(base) == size
-        data = base
-        if extensions:
-            values = b"".join(
-                struct.pack("<HH", number, len(value)) + value
-                for number, value in sorted(extensions.items())
-            )
-            data = base.ljust(165, b"\0") + bytes([kind]) + values
+    def _write(self, address: str, data: bytes, excess_lamports: int = 0) -> None:
         lamports = self.chain.svm.minimum_balance_for_rent_exemption(len(data)) + excess_lamports
         owner = Pubkey.from_string(self.program)
         self.chain.svm.set_account(

@@ -218,6 +218,18 @@ def test_token_caps_by_mint() -> None:
     denied(judge(day, plain), unknown)
 
 
+def test_a_transfer_that_states_its_fee_is_a_transfer() -> None:
+    """TransferCheckedWithFee needs no word of its own and counts against caps whole, even of a fee
+    of nil, which plans state for mints that may have one later.
+    """
+    for fee in (0, 1):
+        data = b"\x1a\1" + Q("<QBQ", 7, 6, fee)
+        stated = token(data, ACCOUNT, MINT, OUT, ME_KEY, program=w.TOKEN_2022)
+        for cap, allowed in ((7, True), (6, False)):
+            rules = policy(f'tokens_per_transaction_max = {{"{MINT}" = {cap}}}')
+            assert judge(rules, stated).allowed is allowed
+
+
 def test_token_charges_count_by_the_day() -> None:
     """An allowed token transfer is charged to the wallet's and the group's 24 hours."""
     rules = policy(UNLIMITED, f'group_tokens_per_day_max = {{"{MINT}" = 9}}')

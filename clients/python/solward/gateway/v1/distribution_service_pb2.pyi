@@ -28,7 +28,7 @@ class _TransferFee:
 class _TransferFeeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TransferFee.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     TRANSFER_FEE_UNSPECIFIED: _TransferFee.ValueType  # 0
-    """Not said: a mint that has a fee is refused."""
+    """Not said: a mint that has a fee, or has announced one for a later epoch, is refused."""
     TRANSFER_FEE_RECIPIENT: _TransferFee.ValueType  # 1
     """The total is what leaves the source; recipients get less."""
     TRANSFER_FEE_SOURCE: _TransferFee.ValueType  # 2
@@ -38,7 +38,7 @@ class TransferFee(_TransferFee, metaclass=_TransferFeeEnumTypeWrapper):
     """Says who bears a mint's transfer fee."""
 
 TRANSFER_FEE_UNSPECIFIED: TransferFee.ValueType  # 0
-"""Not said: a mint that has a fee is refused."""
+"""Not said: a mint that has a fee, or has announced one for a later epoch, is refused."""
 TRANSFER_FEE_RECIPIENT: TransferFee.ValueType  # 1
 """The total is what leaves the source; recipients get less."""
 TRANSFER_FEE_SOURCE: TransferFee.ValueType  # 2
@@ -933,7 +933,9 @@ class CreateDistributionRequest(_message.Message):
     total_amount: _builtins.int
     """The total to pay out, in base units; for SOL total_lamports may say it instead."""
     transfer_fee: Global___TransferFee.ValueType
-    """Who bears the mint's transfer fee; a mint that has one needs an answer."""
+    """Who bears the mint's transfer fee; a mint that has one, or has announced one for a later epoch,
+    needs an answer. The plan reckons with the one that holds now.
+    """
     memo: _builtins.str
     """What the memo says where an account requires one, 1 to 64 printable ASCII characters; "payout"
     if empty.
