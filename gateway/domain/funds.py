@@ -51,7 +51,7 @@ def accounts_to_read(plan: Distribution, batches: Sequence[ClaimedBatch]) -> lis
     found = {batch.fee_payer_address: None for batch in batches}
     if plan.source_account:
         found[plan.source_account] = None
-    found.update((step.accounts[1].address, None) for step in _creations(plan.prologue))
+    found.update((step.accounts[1].address, None) for step in creations(plan.prologue))
     if plan.kind is Kind.CONSOLIDATION:
         found.update((giver_of(move), None) for batch in batches for move in batch.moves)
     return list(found)
@@ -98,9 +98,9 @@ def _short_of_lamports(
     if payers != {plan.source_address} or _pays_its_own(plan, batches):
         return ""
     need = sum(_fee(plan, batch) for batch in batches) + pending.fee_lamports
-    made = sum(1 for batch in batches for move in batch.moves for _ in _creations(move.steps))
+    made = sum(1 for batch in batches for move in batch.moves for _ in creations(move.steps))
     made += sum(
-        1 for step in _creations(plan.prologue) if not held[step.accounts[1].address].lamports
+        1 for step in creations(plan.prologue) if not held[step.accounts[1].address].lamports
     )
     new_accounts = plan.estimate.new_account_count
     if new_accounts:
@@ -168,5 +168,6 @@ def _fee(plan: Distribution, batch: ClaimedBatch) -> int:
     return fees.of(batch.fee_payer_address, batch.moves)[1]
 
 
-def _creations(steps: Sequence[Instruction]) -> Iterator[Instruction]:
+def creations(steps: Sequence[Instruction]) -> Iterator[Instruction]:
+    """Yields the steps that make an associated account, which is the second that they name."""
     return (step for step in steps if step.program == ASSOCIATED_TOKEN)

@@ -15,8 +15,13 @@ from gateway.domain.custody import (
     SignItem,
     SignOutcome,
 )
-from gateway.domain.errors import SignerUnavailableError
+from gateway.domain.errors import (
+    InvalidArgumentError,
+    PreconditionFailedError,
+    SignerUnavailableError,
+)
 from gateway.domain.funds import AMOUNT_SLICE, Held, Weighed, accounts_to_read, weigh
+from gateway.domain.mint_changes import mint_change
 from gateway.domain.plans import Distribution
 from gateway.domain.ports import Store, TransactionCompiler
 from gateway.domain.token_programs import TOKEN_PROGRAMS
@@ -24,6 +29,7 @@ from gateway.domain.wallets import OwnershipProof, SigningWallet
 from gateway.workflows.account_reads import read_accounts
 from gateway.workflows.distribution_items import addresses_of, batch_item
 from gateway.workflows.distribution_tables import closed_table
+from gateway.workflows.distribution_tokens import TokenReadings
 
 _RESOURCE_EXHAUSTED: Final = 8
 _UNAVAILABLE: Final = 14
@@ -95,6 +101,7 @@ class BatchSigner:
         self._chain = chain
         self._signer = signer
         self._compiler = compiler
+        self._tokens = TokenReadings(chain, compiler)
 
     async def sign_more(
         self, plan: Distribution, worker: UUID, token: bytes, *, lease_s: float, limit: int
@@ -157,7 +164,10 @@ class BatchSigner:
         )
 
     async def _weigh(self, plan: Distribution, work: _Work, recent: Blockhash) -> Weighed:
-        """Compares what the round needs with what is held, as new as the blockhash or newer."""
+        """Compares what the round needs with what is held, as new as the blockhash or newer.
+
+        Of a token, the mint too: one more read.
+        """
         addresses = accounts_to_read(plan, work.batches)
         accounts = await read_accounts(
             self._chain,
@@ -167,7 +177,26 @@ class BatchSigner:
             min_context_slot=recent.context_slot,
         )
         held = dict(zip(addresses, map(_held, accounts), strict=True))
+        changed = await self._mint_change(plan, work.batches, held, recent)
+        if changed:
+            return Weighed({}, stop=changed)
         return weigh(plan, work.batches, work.pending, held)
+
+    async def _mint_change(
+        self,
+        plan: Distribution,
+        batches: Sequence[ClaimedBatch],
+        held: Mapping[str, Held],
+        recent: Blockhash,
+    ) -> str:
+        """Returns why a token does not move as planned any more; "" if it does, and for SOL."""
+        if not plan.asset.mint:
+            return ""
+        try:
+            mint = await self._tokens.mint(plan.asset.mint, "confirmed", recent.context_slot)
+        except (InvalidArgumentError, PreconditionFailedError) as error:
+            return f"{plan.asset.mint}: {error.message}"
+        return mint_change(plan, batches, held, mint)
 
     async def _refuse(self, plan: Distribution, worker: UUID, why: Mapping[int, str]) -> None:
         """Fails what cannot be paid, and halves it first where others are in it, too."""

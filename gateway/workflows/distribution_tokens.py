@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gateway.domain.chain import Account, Chain
+from gateway.domain.chain import Account, Chain, Commitment
 from gateway.domain.closings import HeldAccount
 from gateway.domain.errors import InvalidArgumentError, PreconditionFailedError
 from gateway.domain.mints import MintTerms, TokenState, read_mint, read_token_account
@@ -20,15 +20,22 @@ _OWNERS_AT_ONCE: Final = 8
 
 
 class TokenReadings:
-    """Reads mints, associated accounts and all accounts of owners, finalized."""
+    """Reads mints, associated accounts and all accounts of owners, finalized unless told."""
 
     def __init__(self, chain: Chain, compiler: TransactionCompiler) -> None:
         self._chain = chain
         self._compiler = compiler
 
-    async def mint(self, address: str) -> MintTerms:
-        """Reads a mint and the epoch, at one slot; raises InvalidArgumentError if it is none."""
-        reading = await self._chain.get_accounts([address, _CLOCK], "finalized")
+    async def mint(
+        self, address: str, commitment: Commitment = "finalized", min_context_slot: int = 0
+    ) -> MintTerms:
+        """Reads a mint and the epoch, at one slot; raises InvalidArgumentError if it is none.
+
+        Raises PreconditionFailedError if the cluster has no clock.
+        """
+        reading = await self._chain.get_accounts(
+            [address, _CLOCK], commitment, None, min_context_slot
+        )
         found, clock = reading.accounts
         if found is None:
             raise InvalidArgumentError("no such mint", field="mint")
