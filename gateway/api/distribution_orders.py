@@ -54,11 +54,6 @@ _VERDICTS: Final[Mapping[int, Verdict]] = {
 
 def payout(request: pb.CreateDistributionRequest) -> DistributionOrder:
     """Reads a payout."""
-    memo = request.memo
-    if len(memo) > _MEMO_CHARACTERS_MAX or not (memo.isascii() and memo.isprintable()):
-        raise InvalidArgumentError(
-            f"memo must be at most {_MEMO_CHARACTERS_MAX} printable ASCII characters", field="memo"
-        )
     return DistributionOrder(
         require_uuid(request.source_wallet_id, "source_wallet_id"),
         _recipients(request.recipients),
@@ -66,7 +61,7 @@ def payout(request: pb.CreateDistributionRequest) -> DistributionOrder:
         _split(request.split),
         _mint(request.mint),
         _known(_FEES, request.transfer_fee, "transfer_fee"),
-        memo,
+        _memo(request.memo),
         _tables(request.lookup_table_addresses),
     )
 
@@ -80,7 +75,8 @@ def estimated(request: pb.EstimateCostRequest) -> DistributionOrder:
         _split(request.split) if request.split.WhichOneof("kind") else EvenSplit(),
         _mint(request.mint),
         _known(_FEES, request.transfer_fee, "transfer_fee"),
-        lookup_tables=_tables(request.lookup_table_addresses),
+        _memo(request.memo),
+        _tables(request.lookup_table_addresses),
     )
 
 
@@ -146,6 +142,14 @@ def _total(request: pb.CreateDistributionRequest | pb.EstimateCostRequest) -> in
 
 def _mint(text: str) -> str:
     return require_address(text, "mint") if text else ""
+
+
+def _memo(text: str) -> str:
+    if len(text) > _MEMO_CHARACTERS_MAX or not (text.isascii() and text.isprintable()):
+        raise InvalidArgumentError(
+            f"memo must be at most {_MEMO_CHARACTERS_MAX} printable ASCII characters", field="memo"
+        )
+    return text
 
 
 def _known(table: Mapping[int, T], value: int, field: str) -> T:

@@ -3,6 +3,7 @@
 import io
 from argparse import Namespace
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,11 +11,13 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
+from solward_client.calls import Caller
 from solward_client.cli import main
 from solward_client.cli.following import follow
 from solward_client.cli.output import Output, duration
 from tests.client.fake_gateway import FakeGateway, wallet
 
+MINT = "So11111111111111111111111111111111111111112"
 RESOLVE = ["distribute", "resolve", wallet(9).id, "--etag", "E1", "--signature", "S"]
 REASON = ["--reason", "two explorers do not know it"]
 
@@ -105,3 +108,35 @@ def test_the_end_says_what_it_cost() -> None:
 def test_durations_are_read_at_a_glance() -> None:
     """Hours only where there are some."""
     assert ["0:07", "3:20", "1:02:03"] == [duration(s) for s in (7.2, 200, 3_723)]
+
+
+def test_an_estimate_is_asked_for_the_same_payout(
+    gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `estimate` takes reaches the gateway as what `create` takes does, the memo included."""
+    asked: list[Any] = []
+    read = Caller.read
+
+    def look(caller: Caller, stub: Any, request: Any, *more: Any) -> Any:
+        if not isinstance(request, pb.EstimateCostRequest):
+            return read(caller, stub, request, *more)
+        asked.append(request)
+        return pb.EstimateCostResponse()
+
+    def take(_caller: Caller, _stub: Any, request: Any, *_: Any) -> Any:
+        asked.append(request)
+        return pb.CreateDistributionResponse()
+
+    monkeypatch.setattr(Caller, "read", look)
+    monkeypatch.setattr(Caller, "write", take)
+    to = tmp_path / "addresses"
+    to.write_text(f"{MINT}\n")
+    argv = ["--source", wallet(0).id, "--total", "5", "--to-addresses", str(to), "--mint", MINT]
+    argv += ["--transfer-fee", "source", "--memo", "rent, May", "--target", gateway.target]
+    for command in ("estimate", "create"):
+        assert 0 == main(["distribute", command, *argv])
+    estimate, create = asked
+    assert estimate.memo == "rent, May"
+    for name in ("source_wallet_id", "recipients", "total_amount", "split", "mint"):
+        assert getattr(estimate, name) == getattr(create, name)
+    assert (estimate.transfer_fee, estimate.memo) == (create.transfer_fee, create.memo)

@@ -55,6 +55,25 @@ def test_bad_payouts_name_the_field(changes: dict[str, object], field: str) -> N
     assert caught.value.field == field
 
 
+def test_an_estimate_is_of_the_same_order() -> None:
+    """What a payout says, memo included, an estimate says and means; a bad memo is refused."""
+    create = payout(mint=MINT, total_lamports=0, total_amount=5, transfer_fee=1, memo="rent, May")
+    estimate = pb.EstimateCostRequest(
+        source_wallet_id=create.source_wallet_id,
+        recipients=create.recipients,
+        total_amount=create.total_amount,
+        split=create.split,
+        mint=create.mint,
+        transfer_fee=create.transfer_fee,
+        memo=create.memo,
+    )
+    assert orders.estimated(estimate) == orders.payout(create)
+    estimate.memo = "x" * 65
+    with pytest.raises(InvalidArgumentError) as caught:
+        orders.estimated(estimate)
+    assert caught.value.field == "memo"
+
+
 def test_consolidations_and_closings() -> None:
     """Absent enums mean the careful choice; an unknown value is refused."""
     request = pb.CreateConsolidationRequest(source_wallet_ids=[A], destination_wallet_id=B)

@@ -84,6 +84,7 @@ class Distributions:
             split=payout.split,
             mint=payout.mint,
             transfer_fee=payout.transfer_fee,
+            memo=payout.memo,
             lookup_table_addresses=payout.lookup_table_addresses,
         )
         return self._caller.read(self._stub.EstimateCost, request, LONG_TIMEOUT_S).estimate

@@ -827,6 +827,7 @@ class EstimateCostRequest(_message.Message):
     CONSOLIDATION_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
     LOOKUP_TABLE_ADDRESSES_FIELD_NUMBER: _builtins.int
+    MEMO_FIELD_NUMBER: _builtins.int
     source_wallet_id: _builtins.str
     """The source wallet's UUID."""
     total_lamports: _builtins.int
@@ -837,6 +838,8 @@ class EstimateCostRequest(_message.Message):
     """The total to pay out, in base units; for SOL total_lamports may say it instead."""
     transfer_fee: Global___TransferFee.ValueType
     """Who bears the mint's transfer fee."""
+    memo: _builtins.str
+    """What the memo would say where an account requires one; see CreateDistributionRequest."""
     @_builtins.property
     def recipients(self) -> Global___Recipients:
         """Who would be paid."""
@@ -870,10 +873,11 @@ class EstimateCostRequest(_message.Message):
         consolidation: Global___CreateConsolidationRequest | None = ...,
         closing: Global___CloseEmptyAccountsRequest | None = ...,
         lookup_table_addresses: _abc.Iterable[_builtins.str] | None = ...,
+        memo: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "consolidation", b"consolidation", "recipients", b"recipients", "split", b"split"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "consolidation", b"consolidation", "lookup_table_addresses", b"lookup_table_addresses", "mint", b"mint", "recipients", b"recipients", "source_wallet_id", b"source_wallet_id", "split", b"split", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transfer_fee", b"transfer_fee"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "consolidation", b"consolidation", "lookup_table_addresses", b"lookup_table_addresses", "memo", b"memo", "mint", b"mint", "recipients", b"recipients", "source_wallet_id", b"source_wallet_id", "split", b"split", "total_amount", b"total_amount", "total_lamports", b"total_lamports", "transfer_fee", b"transfer_fee"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1052,7 +1056,7 @@ class CreateConsolidationRequest(_message.Message):
     """Which sources pay where no fee payer is named."""
     mint: _builtins.str
     """The mint of the token to move; empty for SOL. The sources' token accounts are closed, and their
-    rent goes to the fee payer.
+    rent goes to the fee payer. If the account that receives requires a memo, it says "payout".
     """
     @_builtins.property
     def source_wallet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
