@@ -181,7 +181,8 @@ def assemble(terms: Terms, packed: Sequence[Sequence[Move]], costs: Costs) -> Pl
         lookup_tables=_tables_used(terms, packed),
     )
     if max(total, plan.estimate.required_lamports, plan.estimate.maximum_lamports) > U64_MAX:
-        raise OutOfRangeError("the total and its fees exceed u64", field="total_lamports")
+        field = "total_amount" if terms.asset.mint else "total_lamports"
+        raise OutOfRangeError("the total and its fees exceed u64", field=field)
     return dataclasses.replace(plan, etag=plan.digest())
 
 

@@ -2,7 +2,7 @@
 
     GatewayError
     ├── InvalidArgumentError          the request cannot be right; `field` names the culprit
-    │   └── TotalTooSmallError        a split has a share under its recipient's rent floor
+    │   └── TotalTooSmallError        a split has a share under the least its recipient can get
     ├── NotFoundError                 no such resource
     ├── AlreadyExistsError            the address, fingerprint or index is taken
     ├── PreconditionFailedError       right request, wrong moment (state, etag, funds)
@@ -49,7 +49,7 @@ class InvalidArgumentError(GatewayError):
 
 
 class TotalTooSmallError(InvalidArgumentError):
-    """The total does not give every recipient its rent floor."""
+    """The total does not give every recipient its rent floor, or of a token a base unit."""
 
     default_reason = "BELOW_RENT_FLOOR"
 

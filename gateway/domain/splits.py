@@ -47,17 +47,28 @@ class WeightedSplit:
 Split = EvenSplit | RandomSplit | WeightedSplit
 
 
-def split_total(split: Split, total: int, floors: Sequence[int]) -> list[int]:
+def split_total(
+    split: Split,
+    total: int,
+    floors: Sequence[int],
+    *,
+    field: str = "total_lamports",
+    unit: str = "lamports",
+) -> list[int]:
     """Returns one share for each recipient: their sum is `total`, none is under its floor.
 
     `floors[i]` is the least that recipient i can be paid, at least 1. Raises InvalidArgumentError
-    for a total or weights out of range, TotalTooSmallError where a share would be under its floor.
+    for a total or weights out of range, TotalTooSmallError where a share would be under its floor;
+    `field` and `unit` are what they call the total, and what it counts.
     """
-    require_u64(total, "total_lamports")
+    require_u64(total, field)
     if not floors:
         raise InvalidArgumentError("there must be a recipient", field="recipients")
     if isinstance(split, RandomSplit):
-        return _random(split.seed, total, floors)
+        needed = sum(floors)
+        if total < needed:
+            raise TotalTooSmallError(f"{len(floors)} recipients need {needed} {unit}", field=field)
+        return _random(split.seed, total - needed, floors)
     if isinstance(split, WeightedSplit):
         shares = _weighted(split.weights, total, len(floors))
     else:
@@ -65,8 +76,7 @@ def split_total(split: Split, total: int, floors: Sequence[int]) -> list[int]:
     for position, (share, floor) in enumerate(zip(shares, floors, strict=True)):
         if share < floor:
             raise TotalTooSmallError(
-                f"recipient {position} would get {share} lamports and needs {floor}",
-                field="total_lamports",
+                f"recipient {position} would get {share} {unit} and needs {floor}", field=field
             )
     return shares
 
@@ -94,15 +104,9 @@ def _weighted(weights: Sequence[int], total: int, count: int) -> list[int]:
     return shares
 
 
-def _random(seed: bytes, total: int, floors: Sequence[int]) -> list[int]:
+def _random(seed: bytes, rest: int, floors: Sequence[int]) -> list[int]:
     if len(seed) != SEED_BYTES:
         raise InvalidArgumentError(f"seed must be {SEED_BYTES} bytes", field="split.random.seed")
-    needed = sum(floors)
-    if total < needed:
-        raise TotalTooSmallError(
-            f"{len(floors)} recipients need {needed} lamports", field="total_lamports"
-        )
-    rest = total - needed
     numbers = _numbers_below(rest + 1, seed)
     cuts = sorted(itertools.islice(numbers, len(floors) - 1))
     edges = [0, *cuts, rest]

@@ -45,7 +45,10 @@ class Holder:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TokenPlanInput:
-    """What a payout of a token is made from. The source pays fees and rent."""
+    """What a payout of a token is made from. The source pays fees and rent.
+
+    With `is_funded_later` it need not hold the tokens yet, nor have an account of them.
+    """
 
     source_wallet_id: UUID
     source: Holder
@@ -57,6 +60,7 @@ class TokenPlanInput:
     memo: str
     rent_lamports: int
     rates: FeeRates
+    is_funded_later: bool = False
     version: TransactionVersion = TransactionVersion.LEGACY
     lookup_tables: LookupTables = NO_TABLES
     limits: ComputeLimits = FIXED
@@ -75,19 +79,18 @@ def plan_token_distribution(order: TokenPlanInput) -> Plan:
         _require_no_fee(order.mint)
     bears = fee_rate is not None and order.transfer_fee is TransferFee.RECIPIENT
     floor = fee_rate.gross(1) if fee_rate is not None and bears else 1
-    shares = split_total(order.split, order.total_amount, [floor] * len(order.recipients))
+    shares = split_total(
+        order.split,
+        order.total_amount,
+        [floor] * len(order.recipients),
+        field="total_amount",
+        unit="base units",
+    )
     moves = [
         _payment(order, asset, holder, share)
         for holder, share in zip(order.recipients, shares, strict=True)
     ]
-    total = sum(move.amount for move in moves)
-    state = _require_source(order.source, "source_wallet_id")
-    if state.amount < total:
-        raise PreconditionFailedError(
-            f"the source holds {state.amount} base units and needs {total}",
-            field="source_wallet_id",
-            reason="INSUFFICIENT_FUNDS",
-        )
+    _require_source(order, sum(move.amount for move in moves))
     created = sum(holder.state is None for holder in order.recipients)
     terms = Terms(
         kind=Kind.DISTRIBUTION,
@@ -163,18 +166,27 @@ def _payment(order: TokenPlanInput, asset: Asset, holder: Holder, share: int) ->
     return Move(order.source.address, holder.address, amount, units, tuple(steps), fee or 0)
 
 
-def _require_source(source: Holder, field: str) -> TokenState:
+def _require_source(order: TokenPlanInput, total: int) -> None:
+    """Raises PreconditionFailedError if the source cannot give so much."""
+    source, field = order.source, "source_wallet_id"
+    if source.state is not None and source.state.is_frozen:
+        raise PreconditionFailedError("the source's token account is frozen", field=field)
+    if source.state is not None and source.state.owner != source.address:
+        raise PreconditionFailedError(
+            "the source's token account belongs to somebody else", field=field
+        )
+    if order.is_funded_later:
+        return
     if source.state is None:
         raise PreconditionFailedError(
             "the source has no account of this token", field=field, reason="INSUFFICIENT_FUNDS"
         )
-    if source.state.is_frozen:
-        raise PreconditionFailedError("the source's token account is frozen", field=field)
-    if source.state.owner != source.address:
+    if source.state.amount < total:
         raise PreconditionFailedError(
-            "the source's token account belongs to somebody else", field=field
+            f"the source holds {source.state.amount} base units and needs {total}",
+            field=field,
+            reason="INSUFFICIENT_FUNDS",
         )
-    return source.state
 
 
 def require_receiving(holder: Holder, field: str) -> None:

@@ -44,8 +44,11 @@ class DistributionWorkflows:
         self._engine = engine
 
     async def estimate(self, order: Order) -> CostEstimate:
-        """Says what a plan would cost by the cluster's present rates; stores nothing."""
-        return (await self.plan(order)).estimate
+        """Says what a plan would cost by the cluster's present rates; stores nothing.
+
+        A source need not hold what it is to pay yet. Raises as `create` does otherwise.
+        """
+        return (await self._planning.estimate(order)).estimate
 
     async def plan(self, order: Order) -> Plan:
         """Plans without storing: what `validate_only` shows. Raises as `create` does."""

@@ -73,23 +73,31 @@ class Planning:
         PolicyDeniedError, OutOfRangeError, ChainUnavailableError, StoreUnavailableError,
         SignerUnavailableError, SignerRefusedError.
         """
-        plan = await self._plan(order)
+        return await self._allowed(await self._plan(order))
+
+    async def estimate(self, order: Order) -> Plan:
+        """Plans as `plan` does, but for a payout of a token that the source need not hold yet."""
+        return await self._allowed(await self._plan(order, is_funded_later=True))
+
+    async def _allowed(self, plan: Plan) -> Plan:
         await self._policy.require_allowed(plan)
         return plan
 
-    async def _plan(self, order: Order) -> Plan:
+    async def _plan(self, order: Order, *, is_funded_later: bool = False) -> Plan:
         if isinstance(order, ClosingOrder):
             return await self._closing(order)
         if isinstance(order, DistributionOrder):
-            return await self._distribution(order)
+            return await self._distribution(order, is_funded_later=is_funded_later)
         return await self._consolidation(order)
 
-    async def _distribution(self, order: DistributionOrder) -> Plan:
+    async def _distribution(self, order: DistributionOrder, *, is_funded_later: bool) -> Plan:
         async with self._store.read() as unit:
             source = (await _named(unit, [order.source_wallet_id], "source_wallet_id"))[0]
             addresses = await recipient_addresses(unit, order.recipients)
         if order.mint:
-            return await self._token_distribution(order, source, addresses)
+            return await self._token_distribution(
+                order, source, addresses, is_funded_later=is_funded_later
+            )
         balances = await recipient_balances(self._chain, order.recipients, addresses)
         return await self._measured(
             order,
@@ -137,7 +145,12 @@ class Planning:
         )
 
     async def _token_distribution(
-        self, order: DistributionOrder, source: Named, addresses: Sequence[str]
+        self,
+        order: DistributionOrder,
+        source: Named,
+        addresses: Sequence[str],
+        *,
+        is_funded_later: bool,
     ) -> Plan:
         mint = await self._tokens.mint(order.mint)
         require_movable(mint)
@@ -158,8 +171,11 @@ class Planning:
                 memo=order.memo,
                 rent_lamports=await self._tokens.account_rent(mint),
                 rates=await self._cluster.rates(source[0], [holder.account, mint.address]),
+                is_funded_later=is_funded_later,
                 version=await self._cluster.version(source[0]),
             ),
+            # A transfer out of an account that is not there does not.
+            simulates=holder.state is not None,
         )
 
     async def _token_sweep(
@@ -228,15 +244,19 @@ class Planning:
             return replace(order, split=RandomSplit(self._draw(SEED_BYTES)))
         return order
 
-    async def _measured(self, order: Order, make: Callable[[T], Plan], given: T) -> Plan:
+    async def _measured(
+        self, order: Order, make: Callable[[T], Plan], given: T, *, simulates: bool = True
+    ) -> Plan:
         """Plans with fixed bounds, simulates, and plans again with what was used.
 
-        Lookup tables that the order names make it v0.
+        Without `simulates` the bounds stay. Lookup tables that the order names make it v0.
         """
         if order.lookup_tables:
             tables = await read_lookup_tables(self._chain, order.lookup_tables)
             given = replace(given, version=TransactionVersion.V0, lookup_tables=tables)
         draft = make(given)
+        if not simulates:
+            return draft
         limits = await self._limits.measure(draft)
         return make(replace(given, limits=limits)) if limits.usages else draft
 

@@ -115,6 +115,10 @@ def test_a_total_under_the_floors_is_refused(
     with pytest.raises(TotalTooSmallError, match=message) as caught:
         split_total(split, total, floors)
     assert (caught.value.reason, caught.value.field) == ("BELOW_RENT_FLOOR", "total_lamports")
+    in_units = message.replace("lamports", "base units")
+    with pytest.raises(TotalTooSmallError, match=in_units) as caught:
+        split_total(split, total, floors, field="total_amount", unit="base units")
+    assert caught.value.field == "total_amount"
 
 
 @pytest.mark.parametrize(

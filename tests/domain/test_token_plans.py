@@ -129,6 +129,10 @@ def test_what_a_fee_lifts_above_u64_is_refused(total: int, fee: FeeRate) -> None
     with pytest.raises(OutOfRangeError, match="transfer fee exceed u64") as caught:
         plan_token_distribution(payout([True], total, fee, SOURCE))
     assert caught.value.field == "total_amount"
+    many = payout([True] * 2, U64_MAX, FeeRate(1, U64_MAX), SOURCE, is_funded_later=True)
+    with pytest.raises(OutOfRangeError, match="the total and its fees") as caught:
+        plan_token_distribution(many)
+    assert caught.value.field == "total_amount"
     capped = dataclasses.replace(fee, maximum=U64_MAX - 1)
     most = U64_MAX - capped.of(U64_MAX)
     plan = plan_token_distribution(payout([True], most, capped, SOURCE))

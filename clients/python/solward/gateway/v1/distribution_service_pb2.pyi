@@ -501,7 +501,7 @@ class Split(_message.Message):
     WEIGHTED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def even(self) -> Global___EvenSplit:
-        """Equal shares; the first ones get one lamport more where the total does not divide."""
+        """Equal shares; the first ones get one base unit more where the total does not divide."""
 
     @_builtins.property
     def random(self) -> Global___RandomSplit:

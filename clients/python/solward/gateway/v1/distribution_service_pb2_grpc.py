@@ -104,7 +104,8 @@ class DistributionServiceServicer:
     """
 
     def EstimateCost(self, request, context):
-        """Says what a distribution would cost, by the cluster's present rent and fees. Stores nothing.
+        """Says what a distribution would cost, by the cluster's present rent and fees. Stores nothing. The
+        source of a payout need not be funded yet, neither with lamports nor with tokens.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

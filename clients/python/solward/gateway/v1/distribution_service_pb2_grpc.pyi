@@ -36,7 +36,9 @@ class DistributionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DistributionServiceAsyncStub: ...
     EstimateCost: _grpc.UnaryUnaryMultiCallable[_distribution_service_pb2.EstimateCostRequest, _distribution_service_pb2.EstimateCostResponse]
-    """Says what a distribution would cost, by the cluster's present rent and fees. Stores nothing."""
+    """Says what a distribution would cost, by the cluster's present rent and fees. Stores nothing. The
+    source of a payout need not be funded yet, neither with lamports nor with tokens.
+    """
     CreateDistribution: _grpc.UnaryUnaryMultiCallable[_distribution_service_pb2.CreateDistributionRequest, _distribution_service_pb2.CreateDistributionResponse]
     """Plans a distribution from one source to many and freezes the plan. Idempotent by request_id."""
     CreateConsolidation: _grpc.UnaryUnaryMultiCallable[_distribution_service_pb2.CreateConsolidationRequest, _distribution_service_pb2.CreateConsolidationResponse]
@@ -73,7 +75,9 @@ class DistributionServiceAsyncStub(DistributionServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     EstimateCost: _aio.UnaryUnaryMultiCallable[_distribution_service_pb2.EstimateCostRequest, _distribution_service_pb2.EstimateCostResponse]  # type: ignore[assignment]
-    """Says what a distribution would cost, by the cluster's present rent and fees. Stores nothing."""
+    """Says what a distribution would cost, by the cluster's present rent and fees. Stores nothing. The
+    source of a payout need not be funded yet, neither with lamports nor with tokens.
+    """
     CreateDistribution: _aio.UnaryUnaryMultiCallable[_distribution_service_pb2.CreateDistributionRequest, _distribution_service_pb2.CreateDistributionResponse]  # type: ignore[assignment]
     """Plans a distribution from one source to many and freezes the plan. Idempotent by request_id."""
     CreateConsolidation: _aio.UnaryUnaryMultiCallable[_distribution_service_pb2.CreateConsolidationRequest, _distribution_service_pb2.CreateConsolidationResponse]  # type: ignore[assignment]
@@ -113,7 +117,9 @@ class DistributionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _distribution_service_pb2.EstimateCostRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_distribution_service_pb2.EstimateCostResponse, _abc.Awaitable[_distribution_service_pb2.EstimateCostResponse]]:
-        """Says what a distribution would cost, by the cluster's present rent and fees. Stores nothing."""
+        """Says what a distribution would cost, by the cluster's present rent and fees. Stores nothing. The
+        source of a payout need not be funded yet, neither with lamports nor with tokens.
+        """
 
     @_abc_1.abstractmethod
     def CreateDistribution(

@@ -43,7 +43,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PLAINTEXT_SECRET_REFUSED: _ErrorReason.ValueType  # 9
     """The password came unsealed and this gateway does not seal for its clients. FAILED_PRECONDITION."""
     ERROR_REASON_BELOW_RENT_FLOOR: _ErrorReason.ValueType  # 10
-    """The total is too small for every recipient to reach its rent floor. INVALID_ARGUMENT."""
+    """The total is too small for every recipient to reach its rent floor, or of a token to receive a
+    base unit. INVALID_ARGUMENT.
+    """
     ERROR_REASON_INSUFFICIENT_FUNDS: _ErrorReason.ValueType  # 11
     """The source cannot pay the total and the fees. FAILED_PRECONDITION."""
     ERROR_REASON_TRANSACTION_INVALID: _ErrorReason.ValueType  # 12
@@ -103,7 +105,9 @@ ERROR_REASON_WRONG_STATE: ErrorReason.ValueType  # 8
 ERROR_REASON_PLAINTEXT_SECRET_REFUSED: ErrorReason.ValueType  # 9
 """The password came unsealed and this gateway does not seal for its clients. FAILED_PRECONDITION."""
 ERROR_REASON_BELOW_RENT_FLOOR: ErrorReason.ValueType  # 10
-"""The total is too small for every recipient to reach its rent floor. INVALID_ARGUMENT."""
+"""The total is too small for every recipient to reach its rent floor, or of a token to receive a
+base unit. INVALID_ARGUMENT.
+"""
 ERROR_REASON_INSUFFICIENT_FUNDS: ErrorReason.ValueType  # 11
 """The source cannot pay the total and the fees. FAILED_PRECONDITION."""
 ERROR_REASON_TRANSACTION_INVALID: ErrorReason.ValueType  # 12
