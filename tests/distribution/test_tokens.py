@@ -14,6 +14,7 @@ from gateway.domain.orders import (
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.splits import EvenSplit
 from gateway.domain.states import DistributionState
+from gateway.domain.token_planner import DEFAULT_MEMO
 from gateway.domain.token_programs import TOKEN, TOKEN_2022
 from tests.distribution.checks import assert_as_estimated
 from tests.distribution.support import Desk
@@ -112,6 +113,37 @@ async def test_required_memos_precede_their_transfers(any_desk: Desk) -> None:
     world = TokenWorld(desk.chain, TOKEN_2022)
     world.open(desk.source_address, 10**9)
     world.open(address_of(1, "token"), extensions={MEMO_TRANSFER: b"\1"})
+    done = await desk.done(payout(desk, world, 3, 300))
+    assert done.state is DistributionState.COMPLETED
+    assert received(world, 3) == [100, 100, 100]
+    assert_as_estimated(done)
+
+
+async def test_a_consolidation_into_an_account_that_requires_memos(any_desk: Desk) -> None:
+    """Each transfer has its memo, "payout", and arrives; the accounts are closed as ever."""
+    desk = any_desk
+    world = TokenWorld(desk.chain, TOKEN_2022)
+    sources = await desk.wallets(8, 0)
+    for _, address in sources:
+        world.open(address, 5)
+    (destination,) = await desk.wallets(1, 0, salt=1)
+    world.open(destination[1], extensions={MEMO_TRANSFER: b"\1"})
+    ids = tuple(wallet_id for wallet_id, _ in sources)
+    done = await desk.done(ConsolidationOrder(ids, destination[0], desk.source_id, mint=world.mint))
+    assert done.state is DistributionState.COMPLETED
+    assert world.amount(destination[1]) == 40
+    assert not any(world.exists(world.account_of(address)) for _, address in sources)
+    signed = b"".join(item.transaction for item in desk.signer.items)
+    assert signed.count(DEFAULT_MEMO.encode()) == 8
+    assert_as_estimated(done)
+
+
+async def test_accounts_of_a_freezing_mint_that_are_thawed(desk: Desk) -> None:
+    """A mint that freezes new accounts is no hindrance where none has to be made."""
+    world = TokenWorld(desk.chain, TOKEN_2022, 6, {DEFAULT_STATE: b"\2"})
+    world.open(desk.source_address, 10**9)
+    for number in range(3):
+        world.open(address_of(number, "token"))
     done = await desk.done(payout(desk, world, 3, 300))
     assert done.state is DistributionState.COMPLETED
     assert received(world, 3) == [100, 100, 100]

@@ -4,7 +4,7 @@ import dataclasses
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.addresses import encode_base58
@@ -23,7 +23,7 @@ from gateway.domain.planner import (
     require_funds,
 )
 from gateway.domain.plans import FeeRates, Move
-from gateway.domain.splits import EvenSplit, RandomSplit
+from gateway.domain.splits import EvenSplit, RandomSplit, Split, WeightedSplit
 from gateway.domain.steps import batch_instructions
 
 RATES = FeeRates(lamports_per_signature=5000, rent_floor_lamports=650_240, compute_unit_price=1000)
@@ -44,13 +44,34 @@ def order(count: int, total: int, **changes: object) -> PlanInput:
     return dataclasses.replace(base, **changes)  # type: ignore[arg-type]  # test shorthand
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.integers(1, 300), st.integers(0, 10**12), st.sampled_from(list(TransactionVersion)))
-def test_plans_add_up(count: int, extra: int, version: TransactionVersion) -> None:
-    """Batches partition the transfers in order; sums agree; the estimate counts every batch."""
-    total = count * RATES.rent_floor_lamports + extra
-    plan = plan_distribution(order(count, total, version=version))
+def split_of(kind: str, weights: list[int]) -> Split:
+    """A split of a kind."""
+    if kind == "weighted":
+        return WeightedSplit(tuple(weights))
+    return EvenSplit() if kind == "even" else RandomSplit(bytes(32))
 
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.integers(1, 10**6), min_size=1, max_size=300),
+    st.integers(0, 10**12),
+    st.sampled_from(["even", "random", "weighted"]),
+    st.sampled_from(list(TransactionVersion)),
+)
+@example([1, 10**6], 0, "weighted", TransactionVersion.LEGACY)
+def test_plans_add_up(
+    weights: list[int], extra: int, kind: str, version: TransactionVersion
+) -> None:
+    """However it is split, batches partition the transfers in order; sums agree; nobody gets less
+    than the rent floor; the estimate counts every batch.
+    """
+    count, floor = len(weights), RATES.rent_floor_lamports
+    least = -(-floor * sum(weights) // min(weights)) if kind == "weighted" else floor * count
+    total = least + extra
+    split = split_of(kind, weights)
+    plan = plan_distribution(order(count, total, version=version, split=split))
+
+    assert min(item.amount for item in plan.transfers) >= floor
     assert sum(item.amount for item in plan.transfers) == total
     assert [item.position for item in plan.transfers] == list(range(count))
     for batch in plan.batches:
