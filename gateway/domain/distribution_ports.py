@@ -75,8 +75,8 @@ class Distributions(Protocol):
         """Leases in-flight and unknown batches that nobody works on; returns how many."""
         ...
 
-    async def renew(self, distribution_id: UUID, worker: UUID, lease_s: float) -> None:
-        """Extends the worker's leases."""
+    async def renew(self, distribution_id: UUID, worker: UUID, lease_s: float) -> set[int]:
+        """Extends the worker's leases; returns the positions that are still its own."""
         ...
 
     async def release(self, distribution_id: UUID, worker: UUID) -> None:
@@ -84,7 +84,11 @@ class Distributions(Protocol):
         ...
 
     async def store_attempts(
-        self, distribution_id: UUID, worker: UUID, attempts: Sequence[NewAttempt]
+        self,
+        distribution_id: UUID,
+        worker: UUID,
+        attempts: Sequence[NewAttempt],
+        lease_s: float,
     ) -> set[str]:
         """Stores signed bytes; returns the signatures that may now be sent, and no others."""
         ...

@@ -30,8 +30,9 @@ NO_SESSION: Final = "it waits for ExecuteDistribution with a session"
 class RunConfig:
     """The pace of runs.
 
-    A lease outlives any step that holds it (the signer's and the RPC node's timeouts are shorter);
-    a gateway that dies is replaced after so long.
+    `lease_s` is how long a gateway that dies is waited for. It is longer than the signer may take
+    for a call, and is renewed right before one, so that no gateway takes what another is signing.
+    The reads before may take longer; a lease that expired and that nobody took still holds.
     """
 
     batches_per_round: int = 50

@@ -123,11 +123,26 @@ class BatchSigner:
             await self._refuse(plan, worker, weighed.refused)
         if weighed.stop or weighed.waits:
             return Signed(stop=weighed.stop)
-        payable = [batch for batch in work.batches if batch.position not in weighed.refused]
-        return await self._sign(plan, worker, token, replace(work, batches=payable), recent)
+        async with self._store.transaction() as unit:
+            # All this took its time. The signer's gets a lease of its own, and nothing is signed in
+            # vain for a batch that another gateway has taken up meanwhile.
+            ours = await unit.distributions.renew(plan.id, worker, lease_s)
+        payable = [
+            batch
+            for batch in work.batches
+            if batch.position in ours and batch.position not in weighed.refused
+        ]
+        work = replace(work, batches=payable)
+        return await self._sign(plan, worker, token, work, recent, lease_s)
 
     async def _sign(
-        self, plan: Distribution, worker: UUID, token: bytes, work: _Work, recent: Blockhash
+        self,
+        plan: Distribution,
+        worker: UUID,
+        token: bytes,
+        work: _Work,
+        recent: Blockhash,
+        lease_s: float,
     ) -> Signed:
         items: list[SignItem] = []
         for batch in work.batches:
@@ -156,7 +171,9 @@ class BatchSigner:
         async with self._store.transaction() as unit:
             if found.refused:
                 await unit.distributions.refuse(plan.id, worker, found.refused, found.splittable)
-            stored = await unit.distributions.store_attempts(plan.id, worker, found.attempts)
+            stored = await unit.distributions.store_attempts(
+                plan.id, worker, found.attempts, lease_s
+            )
         return Signed(
             tuple(attempt for attempt in found.attempts if attempt.signature in stored),
             found.wait_s,

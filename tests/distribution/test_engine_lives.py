@@ -5,12 +5,11 @@ import asyncio
 import pytest
 
 from gateway.adapters.postgres import Database
-from gateway.domain.custody import SignItem, SignOutcome
 from gateway.domain.errors import EtagMismatchError, PreconditionFailedError
 from gateway.domain.states import BatchState, DistributionState
 from gateway.workflows.distribution_run import RunConfig
 from gateway.workflows.distribution_watch import Progress, watch
-from tests.distribution.checks import TOTAL, assert_paid_once, attempt_states, is_settled, sends
+from tests.distribution.checks import TOTAL, assert_paid_once, is_settled, sends
 from tests.distribution.support import TOKEN, Desk, open_desk
 from tests.support.svm_rpc import SvmRpc
 
@@ -55,42 +54,6 @@ async def test_two_gateways_share_the_work(desk: Desk) -> None:
     assert_paid_once(await desk.paid(done))
     assert len(desk.chain.landed) == 20
     await other.close()
-
-
-async def test_an_expired_lease_is_a_fence(desk: Desk) -> None:
-    """Bytes signed under a lease that was lost meanwhile are neither stored nor sent."""
-    planned = await desk.planned(20, TOTAL)
-
-    def script(item: SignItem) -> SignOutcome | None:
-        asyncio.get_running_loop().create_task(steal())
-        return None
-
-    stolen = asyncio.Event()
-
-    async def steal() -> None:
-        async with desk.database.transaction() as unit:
-            await unit.connection.execute(
-                "UPDATE distribution_batches SET lease_owner = gen_random_uuid(), "
-                "lease_expires_at = now() + interval '1 hour' WHERE distribution_id = $1",
-                planned.id,
-            )
-        stolen.set()
-
-    desk.signer.script = script
-    real = desk.signer.sign_transactions
-
-    async def slow_sign(*args: object) -> list[SignOutcome]:
-        outcomes = await real(*args)  # type: ignore[arg-type]  # passed through
-        await stolen.wait()
-        return outcomes
-
-    desk.signer.sign_transactions = slow_sign  # type: ignore[method-assign,assignment]  # a spy
-    await desk.workflows.execute(planned.id, planned.etag, TOKEN)
-    await asyncio.wait_for(stolen.wait(), 5)
-    await asyncio.sleep(0.05)
-    assert desk.node.count("sendTransaction") == 0
-    assert await attempt_states(desk) == {}
-    await desk.engine.close()
 
 
 async def test_pause_and_cancel(desk: Desk) -> None:

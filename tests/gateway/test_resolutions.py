@@ -44,7 +44,7 @@ async def parked(
         await unit.distributions.claim(distribution_id, worker, 60, 1)
     attempt = NewAttempt(0, SIGNATURE, WIRE, "x", 350, 1_200)
     async with store.transaction() as unit:
-        assert await unit.distributions.store_attempts(distribution_id, worker, [attempt])
+        assert await unit.distributions.store_attempts(distribution_id, worker, [attempt], 60)
     async with store.transaction() as unit:
         move = AttemptMove(SIGNATURE, AttemptState.UNKNOWN, "nobody knows it")
         await unit.distributions.move_attempts(distribution_id, [move])

@@ -50,11 +50,12 @@ WHERE a.distribution_id = $1 AND a.state IN ('signed', 'sent')
 """
 # Whoever needs both locks takes the distribution's first, as a cancel does.
 _LOCK: Final = "SELECT FROM distributions WHERE id = $1 FOR NO KEY UPDATE"
-# The fence. Whoever lost the lease, or came after a pause, stores nothing and so sends nothing.
+# The fence. Whoever lost the lease, or came after a pause, stores nothing and so sends nothing. A
+# lease that expired is lost only once somebody took it, and so overwrote the owner.
 _FENCE: Final = """
 SELECT b.position FROM distribution_batches b JOIN distributions d ON d.id = b.distribution_id
 WHERE b.distribution_id = $1 AND b.position = ANY($3::integer[]) AND b.state = 'planned'
-  AND b.lease_owner = $2 AND b.lease_expires_at > clock_timestamp() AND d.state = 'executing'
+  AND b.lease_owner = $2 AND d.state = 'executing'
 ORDER BY b.position FOR NO KEY UPDATE OF b FOR SHARE OF d
 """
 _INSERT_ATTEMPTS: Final = """
@@ -113,16 +114,18 @@ class DistributionWork(DistributionReceipts):
         )
         return len(rows)
 
-    async def renew(self, distribution_id: UUID, worker: UUID, lease_s: float) -> None:
-        """Extends the worker's leases from now."""
-        await self._connection.execute(
+    async def renew(self, distribution_id: UUID, worker: UUID, lease_s: float) -> set[int]:
+        """Extends the worker's leases from now; returns the positions that are still its own."""
+        rows = await self._connection.fetch(
             "UPDATE distribution_batches "
             "SET lease_expires_at = clock_timestamp() + make_interval(secs => $3) "
-            "WHERE distribution_id = $1 AND lease_owner = $2 AND state IN ('planned', 'in_flight')",
+            "WHERE distribution_id = $1 AND lease_owner = $2 "
+            "AND state IN ('planned', 'in_flight') RETURNING position",
             distribution_id,
             worker,
             lease_s,
         )
+        return {row["position"] for row in rows}
 
     async def release(self, distribution_id: UUID, worker: UUID) -> None:
         """Gives up the worker's leases, so that others need not wait for them to expire."""
@@ -134,12 +137,17 @@ class DistributionWork(DistributionReceipts):
         )
 
     async def store_attempts(
-        self, distribution_id: UUID, worker: UUID, attempts: Sequence[NewAttempt]
+        self,
+        distribution_id: UUID,
+        worker: UUID,
+        attempts: Sequence[NewAttempt],
+        lease_s: float,
     ) -> set[str]:
         """Stores signed bytes; returns the signatures that may be sent once this is committed.
 
-        What is missing from the answer must be forgotten: its batch is not this worker's any more,
-        or the distribution is not executing. Call it in a transaction of its own.
+        Their leases begin anew. What is missing from the answer must be forgotten: its batch is not
+        this worker's any more, or the distribution is not executing. Call it in a transaction of
+        its own.
         """
         await self._connection.execute(_LOCK, distribution_id)
         rows = await self._connection.fetch(
@@ -160,10 +168,12 @@ class DistributionWork(DistributionReceipts):
             [attempt.blockhash_slot for attempt in stored],
         )
         await self._connection.execute(
-            "UPDATE distribution_batches SET state = 'in_flight', error = '' "
+            "UPDATE distribution_batches SET state = 'in_flight', error = '', "
+            "lease_expires_at = clock_timestamp() + make_interval(secs => $3) "
             "WHERE distribution_id = $1 AND position = ANY($2::integer[])",
             distribution_id,
             [attempt.batch_position for attempt in stored],
+            lease_s,
         )
         return {attempt.signature for attempt in stored}
 
