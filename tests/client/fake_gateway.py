@@ -17,6 +17,7 @@ from solward.gateway.v1 import distribution_service_pb2 as distribution_pb
 from solward.gateway.v1 import master_wallet_service_pb2 as master_pb
 from solward.gateway.v1 import signing_service_pb2 as signing_pb
 from solward.gateway.v1 import wallet_service_pb2 as wallet_pb
+from tests.client.fake_distributions import fake_distributions
 from tests.client.fake_server import BOOT_ID, refuse, service
 
 MASTER = master_pb.MasterWallet(
@@ -44,7 +45,8 @@ class FakeGateway:
     """Serves on a Unix socket of its own until the block ends.
 
     `secrets` holds every secret as it was opened, with its binding; `calls` the names of the calls;
-    `fail` maps a call's name to the statuses that its next calls end with.
+    `fail` maps a call's name to the statuses that its next calls end with; `orders` holds the
+    requests to plan something.
     """
 
     def __init__(self) -> None:
@@ -52,6 +54,7 @@ class FakeGateway:
         self.secrets: list[tuple[bytes, bytes]] = []
         self.calls: list[str] = []
         self.fail: dict[str, list[tuple[grpc.StatusCode, str]]] = {}
+        self.orders: list[Any] = []
         self.deny: dict[str, Any] | None = None
         self.on_call: Callable[[], None] = lambda: None
         self._directory = tempfile.TemporaryDirectory(prefix="fake-gateway-")
@@ -62,7 +65,7 @@ class FakeGateway:
             (wallet_pb, _Wallets(self)),
             (signing_pb, _Signing(self)),
             (balance_pb, _Balances(self)),
-            (distribution_pb, _Distributions(self)),
+            (distribution_pb, fake_distributions(self, wallet(0).id)),
         ):
             self._server.add_generic_rpc_handlers((service(module, handlers),))
         self._server.add_insecure_port(self.target)
@@ -260,41 +263,3 @@ class _Balances:
         return balance_pb.BatchGetBalancesResponse(
             balances=balances, total_lamports=7 * len(balances)
         )
-
-
-class _Distributions:
-    def __init__(self, gateway: FakeGateway) -> None:
-        self._gateway = gateway
-        self._state = distribution_pb.Distribution.STATE_PLANNED
-
-    def get_distribution(
-        self, request: distribution_pb.GetDistributionRequest, _context: Any
-    ) -> distribution_pb.GetDistributionResponse:
-        planned = distribution_pb.Distribution(
-            id=request.distribution_id,
-            state=self._state,
-            source_wallet_id=wallet(0).id,
-            transfer_count=4,
-        )
-        return distribution_pb.GetDistributionResponse(distribution=planned)
-
-    def execute_distribution(
-        self, request: distribution_pb.ExecuteDistributionRequest, context: Any
-    ) -> distribution_pb.ExecuteDistributionResponse:
-        self._gateway.called(f"ExecuteDistribution {request.etag}", context)
-        return distribution_pb.ExecuteDistributionResponse()
-
-    def watch_distribution(
-        self, _request: distribution_pb.WatchDistributionRequest, context: Any
-    ) -> Iterator[distribution_pb.WatchDistributionResponse]:
-        self._gateway.called("WatchDistribution", context)
-        executing = distribution_pb.Distribution.STATE_EXECUTING
-        yield distribution_pb.WatchDistributionResponse(state=executing)
-        if self._gateway.calls.count("WatchDistribution") == 1:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "the gateway restarts")
-        self._state = distribution_pb.Distribution.STATE_COMPLETED
-        yield distribution_pb.WatchDistributionResponse(state=self._state)
-
-    def resolve_unknown(self, request: Any, context: Any) -> Any:
-        self._gateway.called(f"ResolveUnknown {request.verdict} {request.operator}", context)
-        return distribution_pb.ResolveUnknownResponse()

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from solward_client.cli import build_parser, main
-from solward_client.cli.inputs import lamports, read_private_key, read_transaction
+from solward_client.cli.inputs import read_private_key, read_transaction
 from tests.client.fake_gateway import MASTER, TOKEN, FakeGateway, wallet
 
 PASSWORD = "correct horse battery"
@@ -242,22 +242,6 @@ def test_payouts_consolidations_and_reclaims_are_offered() -> None:
     shown = build_parser().format_help()
 
     assert {"distribute", "consolidate", "reclaim"} <= set(shown.split())
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("1500", 1500), ("1.5sol", 1_500_000_000), ("0.000000001SOL", 1), ("1_000", 1000)],
-)
-def test_amounts_are_exact(text: str, expected: int) -> None:
-    """SOL is converted by decimal arithmetic, never by float."""
-    assert expected == lamports(text)
-
-
-@pytest.mark.parametrize("text", ["1.5", "0.0000000001sol", "-1", "nan", "18446744073709551616"])
-def test_what_is_no_amount_is_refused(text: str) -> None:
-    """Fractions of a lamport, negative numbers and more than u64 are usage errors."""
-    with pytest.raises(SystemExit):
-        main(["wallet", "trade", "Wallet0000", "--", text])
 
 
 def test_a_transaction_file_is_raw_or_base64(tmp_path: Path) -> None:

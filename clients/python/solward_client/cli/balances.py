@@ -7,10 +7,10 @@ from typing import Any
 
 from solward.gateway.v1 import balance_service_pb2 as pb
 from solward_client.balances import select
+from solward_client.cli.amounts import sol
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context
 from solward_client.cli.inputs import UsageError, is_uuid, read_lines
-from solward_client.cli.output import sol
 from solward_client.cli.plain import plain
 from solward_client.client import Solward
 

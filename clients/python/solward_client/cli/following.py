@@ -1,6 +1,7 @@
 """Following a distribution to its end, and saying what it cost."""
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
+from solward_client.cli import plans
 from solward_client.cli.context import Context
 from solward_client.client import Solward
 
@@ -21,7 +22,7 @@ def follow(context: Context, solward: Solward, *, until_paused: bool = False) ->
             if until_paused and is_paused and not report.transfer_counts.in_flight_count:
                 break
     final = solward.distributions.get(distribution_id)
-    context.output.record(final)
+    plans.show(context.output, final)
     for line in (*compare_costs(final), *advise(final)):
         context.output.note(line)
     return 0 if final.state == pb.Distribution.STATE_COMPLETED else 1

@@ -1,4 +1,4 @@
-"""What a command is given: passwords, keys, transactions, lists and amounts.
+"""What a command is given: passwords, keys, transactions and lists.
 
 A secret comes from a prompt, a file or stdin, never from the command line, which every user of the
 machine can read.
@@ -11,14 +11,12 @@ import getpass
 import json
 import sys
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from uuid import UUID
 
 from nacl.signing import SigningKey
 from solders.pubkey import Pubkey
 
-U64_MAX = 2**64 - 1
 STDIN = "-"
 
 
@@ -89,22 +87,6 @@ def read_private_key(path: str) -> tuple[str, bytes]:
     if len(key) not in {32, 64}:
         raise UsageError(f"{path}: a private key is a 32-byte seed or a 64-byte key pair")
     return str(Pubkey(bytes(SigningKey(key[:32]).verify_key))), key
-
-
-def lamports(text: str) -> int:
-    """Parse an amount: "1500" is lamports, "1.5sol" is SOL. For argparse."""
-    number, is_sol = text.lower().replace("_", ""), False
-    if number.endswith("sol"):
-        number, is_sol = number.removesuffix("sol"), True
-    try:
-        amount = Decimal(number) * (1_000_000_000 if is_sol else 1)
-    except InvalidOperation:
-        raise argparse.ArgumentTypeError(f"{text!r} is no amount") from None
-    if not amount.is_finite() or amount != int(amount):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of lamports")
-    if not 0 <= amount <= U64_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is out of range")
-    return int(amount)
 
 
 def moment(text: str) -> datetime:

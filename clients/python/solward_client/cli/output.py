@@ -16,8 +16,6 @@ from rich.table import Table
 
 from solward_client.cli.plain import plain
 
-LAMPORTS_PER_SOL = 1_000_000_000
-
 
 class Show(Protocol):
     """Updates a progress bar: so many of so many, a note, and how long the rest should take."""
@@ -146,12 +144,6 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def sol(lamports: int) -> str:
-    """Return lamports as SOL, exactly."""
-    whole, rest = divmod(lamports, LAMPORTS_PER_SOL)
-    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
 
 
 def _cell(value: Any) -> str:

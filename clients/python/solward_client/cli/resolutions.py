@@ -3,6 +3,7 @@
 import getpass
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
+from solward_client.cli import plans
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context
 
@@ -55,5 +56,5 @@ def _resolve(context: Context) -> int:
         operator=options.operator or getpass.getuser(),
     )
     with context.client() as solward:
-        context.output.record(solward.distributions.resolve(request))
+        plans.show(context.output, solward.distributions.resolve(request))
     return 0

@@ -6,11 +6,11 @@ import base64
 from solders.signature import Signature
 
 from solward.gateway.v1 import signing_service_pb2 as pb
+from solward_client.cli.amounts import lamports
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context, read_token, write_private
 from solward_client.cli.inputs import (
     UsageError,
-    lamports,
     read_bytes,
     read_transaction,
     refuse_shared_stdin,

@@ -2,11 +2,11 @@
 
 from itertools import islice
 
+from solward_client.cli.amounts import lamports
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context
 from solward_client.cli.inputs import (
     UsageError,
-    lamports,
     moment,
     read_private_key,
     refuse_shared_stdin,
