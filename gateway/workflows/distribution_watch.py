@@ -93,4 +93,15 @@ def _remaining_s(found: Distribution, transfers_per_s: float) -> float | None:
 
 
 def _differs(one: Progress, other: Progress) -> bool:
-    return (one.state, one.tally, one.last_error) != (other.state, other.tally, other.last_error)
+    """Returns whether there is news: waits and the ETA are told by the second."""
+    return (
+        (one.state, one.tally, one.last_error) != (other.state, other.tally, other.last_error)
+        or _moved(one.signing_wait_s, other.signing_wait_s)
+        or _moved(one.remaining_s, other.remaining_s)
+    )
+
+
+def _moved(one_s: float | None, other_s: float | None) -> bool:
+    if one_s is None or other_s is None:
+        return one_s is not other_s
+    return abs(one_s - other_s) >= 1

@@ -1,11 +1,18 @@
 """What whoever watches is told of waiting: the signer's pace in the ETA, and nobody at work."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from uuid import uuid4
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID, uuid4
 
 from gateway.api import distribution_messages as messages
 from gateway.domain.custody import ItemRefusal, SignItem, SignOutcome
+from gateway.domain.outcomes import SigningPace
+from gateway.domain.plans import Distribution
+from gateway.domain.ports import Store
 from gateway.domain.states import BatchState, DistributionState
 from gateway.workflows.distribution_run import NO_SESSION
 from gateway.workflows.distribution_watch import Progress, watch
@@ -91,6 +98,31 @@ async def test_the_wait_is_shown_until_it_is_over(desk: Desk) -> None:
     assert len(set(waiting)) == 1
     done = await desk.workflows.get(planned.id)
     assert (done.state, done.last_error) == (DistributionState.CANCELLED, "")
+
+
+async def test_a_wait_is_counted_down(desk: Desk) -> None:
+    """While the signer is waited for nothing is paid; whoever watches sees wait and ETA go by."""
+    planned = await desk.planned(40, TOTAL)
+    waiting = replace(planned, state=DistributionState.EXECUTING)
+    waits_s = [58.0, 57.8, 57.0, 30.0]
+    answers = [replace(waiting, pace=SigningPace(1_000, wait_s)) for wait_s in waits_s]
+    answers.append(replace(planned, state=DistributionState.COMPLETED))
+
+    class Scripted:
+        """Answers from the list."""
+
+        @contextlib.asynccontextmanager
+        async def read(self) -> AsyncIterator[Any]:
+            """Gives a unit of work."""
+            yield SimpleNamespace(distributions=self)
+
+        async def get(self, _id: UUID) -> Distribution:
+            """Returns the next."""
+            return answers.pop(0)
+
+    reports = [each async for each in watch(cast(Store, Scripted()), desk.clock, planned.id)]
+    assert [58.0, 57.0, 30.0] == [each.signing_wait_s for each in reports[:-1]]
+    assert [58.0, 57.0, 30.0] == [each.remaining_s for each in reports[:-1]]
 
 
 async def swept(desk: Desk) -> str:

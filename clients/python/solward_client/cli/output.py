@@ -18,11 +18,9 @@ from solward_client.cli.plain import plain
 
 
 class Show(Protocol):
-    """Updates a progress bar: so many of so many, a note, and how long the rest should take."""
+    """Updates a progress bar: so many of so many, and a note."""
 
-    def __call__(
-        self, done: int, total: int, note: str = "", left_s: float | None = None, /
-    ) -> None:
+    def __call__(self, done: int, total: int, note: str = "", /) -> None:
         """Show it."""
         ...
 
@@ -85,6 +83,12 @@ class Output:
         if not self.as_json:
             self._stderr.write(f"{text}\n")
 
+    def event(self, name: str, facts: dict[str, Any]) -> None:
+        """Tell a program what happens meanwhile: with JSON a line on stderr, else nothing."""
+        if self.as_json:
+            self._stderr.write(json.dumps({name: facts}) + "\n")
+            self._stderr.flush()
+
     def warning(self, text: str) -> None:
         """Tell a person, or a program, of a danger."""
         if self.as_json:
@@ -101,9 +105,9 @@ class Output:
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Show]:
-        """Show a bar on a terminal while the block runs, elsewhere only its notes."""
+        """Show a bar on a terminal while the block runs, elsewhere a line for each new note."""
         if self.as_json or not self._stderr.isatty():
-            yield self._only_notes()
+            yield self._lines()
             return
         console = Console(file=self._stderr)
         columns = (
@@ -116,22 +120,20 @@ class Output:
         with Progress(*columns, console=console) as bars:
             task = bars.add_task(title, total=None, note="")
 
-            def show(done: int, total: int, note: str = "", left_s: float | None = None) -> None:
-                left = "" if not left_s else f"about {duration(left_s)} left"
-                text = "; ".join(filter(None, (left, note)))
-                bars.update(task, completed=done, total=total, note=text)
+            def show(done: int, total: int, note: str = "") -> None:
+                bars.update(task, completed=done, total=total, note=note)
 
             yield show
 
-    def _only_notes(self) -> Show:
+    def _lines(self) -> Show:
         shown = ""
 
-        def show(_done: int, _total: int, note: str = "", left_s: float | None = None) -> None:
-            del left_s
+        def show(done: int, total: int, note: str = "") -> None:
             nonlocal shown
-            if note and note != shown:
-                self.note(note)
-            shown = note
+            line = f"{done} of {total}; {note}"
+            if note and line != shown:
+                self.note(line)
+            shown = line
 
         return show
 

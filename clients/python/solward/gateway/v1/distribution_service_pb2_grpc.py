@@ -141,7 +141,8 @@ class DistributionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchDistribution(self, request, context):
-        """Streams progress until the distribution reaches a final or a parked state.
+        """Streams progress until the distribution reaches a final or a parked state: now, after every
+        change, and as the wait and the remaining time go by, by the second.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,7 +50,9 @@ class DistributionServiceStub:
     cancelled and is parked is followed up, and nothing is signed for it.
     """
     WatchDistribution: _grpc.UnaryStreamMultiCallable[_distribution_service_pb2.WatchDistributionRequest, _distribution_service_pb2.WatchDistributionResponse]
-    """Streams progress until the distribution reaches a final or a parked state."""
+    """Streams progress until the distribution reaches a final or a parked state: now, after every
+    change, and as the wait and the remaining time go by, by the second.
+    """
     GetDistribution: _grpc.UnaryUnaryMultiCallable[_distribution_service_pb2.GetDistributionRequest, _distribution_service_pb2.GetDistributionResponse]
     """Returns one distribution."""
     ListDistributions: _grpc.UnaryUnaryMultiCallable[_distribution_service_pb2.ListDistributionsRequest, _distribution_service_pb2.ListDistributionsResponse]
@@ -89,7 +91,9 @@ class DistributionServiceAsyncStub(DistributionServiceStub):
     cancelled and is parked is followed up, and nothing is signed for it.
     """
     WatchDistribution: _aio.UnaryStreamMultiCallable[_distribution_service_pb2.WatchDistributionRequest, _distribution_service_pb2.WatchDistributionResponse]  # type: ignore[assignment]
-    """Streams progress until the distribution reaches a final or a parked state."""
+    """Streams progress until the distribution reaches a final or a parked state: now, after every
+    change, and as the wait and the remaining time go by, by the second.
+    """
     GetDistribution: _aio.UnaryUnaryMultiCallable[_distribution_service_pb2.GetDistributionRequest, _distribution_service_pb2.GetDistributionResponse]  # type: ignore[assignment]
     """Returns one distribution."""
     ListDistributions: _aio.UnaryUnaryMultiCallable[_distribution_service_pb2.ListDistributionsRequest, _distribution_service_pb2.ListDistributionsResponse]  # type: ignore[assignment]
@@ -161,7 +165,9 @@ class DistributionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _distribution_service_pb2.WatchDistributionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_distribution_service_pb2.WatchDistributionResponse], _abc.AsyncIterator[_distribution_service_pb2.WatchDistributionResponse]]:
-        """Streams progress until the distribution reaches a final or a parked state."""
+        """Streams progress until the distribution reaches a final or a parked state: now, after every
+        change, and as the wait and the remaining time go by, by the second.
+        """
 
     @_abc_1.abstractmethod
     def GetDistribution(
