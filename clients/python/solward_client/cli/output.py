@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from solward_client.cli.plain import plain
+from solward_client.cli.plain import cell, flat, plain
+
+ITEMS_SHOWN_MAX = 20
 
 
 class Show(Protocol):
@@ -42,14 +44,19 @@ class Output:
         self.values(values)
 
     def values(self, values: dict[str, Any]) -> None:
-        """Print named values, a line for each."""
+        """Print named values, a line for each; of those in others and in lists, too.
+
+        A terminal shows lists up to a length; a pipe gets all.
+        """
         if self.as_json:
             self._json(values)
             return
-        width = max(map(len, values), default=0)
-        for key, value in values.items():
-            gap = "\t" if not self._stdout.isatty() else " " * (width + 2 - len(key))
-            self.line(f"{key}{gap}{_cell(value)}")
+        is_terminal = self._stdout.isatty()
+        rows = list(flat(values, ITEMS_SHOWN_MAX if is_terminal else None))
+        width = max((len(key) for key, _ in rows), default=0)
+        for key, text in rows:
+            gap = " " * (width + 2 - len(key)) if is_terminal else "\t"
+            self.line(f"{key}{gap}{text}")
 
     def table(self, messages: Iterable[Message], columns: Sequence[str]) -> None:
         """Print messages as rows with these fields as columns; as JSON, with all fields."""
@@ -60,7 +67,7 @@ class Output:
         if self.as_json:
             self._json(rows)
             return
-        cells = ([_cell(row[column]) for column in columns] for row in rows)
+        cells = ([cell(row[column]) for column in columns] for row in rows)
         if not self._stdout.isatty():
             self.line("\t".join(columns))
             for row in cells:
@@ -146,11 +153,3 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "" if value is None else str(value)

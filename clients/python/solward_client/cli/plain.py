@@ -1,6 +1,10 @@
-"""Messages as plain values for JSON: every field, integers as integers, times as RFC 3339."""
+"""Messages as plain values for JSON: every field, integers as integers, times as RFC 3339.
+
+And as rows of text for a person, who is to see every value that is approved.
+"""
 
 import base64
+from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -27,6 +31,42 @@ def plain(message: Message) -> Plain:
         else:
             result[field.name] = _value(field, value)
     return result
+
+
+def flat(values: Plain, items_max: int | None = None) -> Iterator[tuple[str, str]]:
+    """Yield a row for each value, whatever it is in: `estimate.rent_lamports`, `skipped.0.reason`.
+
+    With `items_max` lists end after so many, and a row says how many more there are.
+    """
+    for key, value in values.items():
+        if isinstance(value, dict):
+            # An empty message says something, too, such as which split it is.
+            rows = flat(value, items_max) if value else [("", "yes")]
+            yield from ((f"{key}.{name}".removesuffix("."), text) for name, text in rows)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            yield from flat({f"{key}.{at}": item for at, item in enumerate(value[:items_max])})
+            if rest := _rest(value, items_max):
+                yield key, rest
+        elif isinstance(value, list):
+            shown = cell(value[:items_max])
+            rest = _rest(value, items_max)
+            yield key, f"{shown} {rest}" if rest else shown
+        else:
+            yield key, cell(value)
+
+
+def _rest(items: list[Any], items_max: int | None) -> str:
+    more = 0 if items_max is None else len(items) - items_max
+    return f"... and {more:,} more" if more > 0 else ""
+
+
+def cell(value: Any) -> str:
+    """Return a single value, or a list of such, as text."""
+    if isinstance(value, list):
+        return ",".join(map(cell, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
 
 
 def enum_name(enum: Any, number: int) -> str:
