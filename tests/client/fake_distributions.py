@@ -56,6 +56,19 @@ class _Distributions:
         self._gateway.called("CreateDistribution", context)
         return pb.CreateDistributionResponse(distribution=_planned(request, request.total_amount))
 
+    def estimate_cost(self, request: Any, _context: Any) -> Any:
+        self._gateway.orders.append(request)
+        return pb.EstimateCostResponse(estimate=pb.CostEstimate(refund_lamports=77))
+
+    def list_distributions(self, request: Any, _context: Any) -> Any:
+        asset = pb.Asset(decimals=9)
+        found = [
+            pb.Distribution(id=f"d{at}", total_amount=1_500_000_000 + at, asset=asset)
+            for at in range(2 if request.page_token else 100)
+        ]
+        token = "" if request.page_token else "next"
+        return pb.ListDistributionsResponse(distributions=found, next_page_token=token)
+
     def create_consolidation(self, request: Any, context: Any) -> Any:
         self._gateway.orders.append(request)
         self._gateway.called("CreateConsolidation", context)

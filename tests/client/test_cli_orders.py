@@ -1,8 +1,10 @@
-"""What payouts are ordered with: amounts to the base unit, inputs that cannot be meant together."""
+"""What plans are ordered with: exact amounts, inputs that fit together, ids to repeat them by."""
 
 import json
 from pathlib import Path
+from uuid import UUID
 
+import grpc
 import pytest
 
 from solward_client.cli import main
@@ -126,3 +128,44 @@ def test_inputs_that_cannot_be_meant_together(
     assert 2 == main([*PAYOUT, "--target", gateway.target, "--total", "5", *arguments])
     assert word in capsys.readouterr().err
     assert [] == gateway.orders
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_lost_answer_names_the_request(
+    gateway: FakeGateway, payout: list[str], capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    """The gateway may have stored the plan: whoever repeats the call by its id gets the same."""
+    gateway.fail["CreateDistribution"] = [(grpc.StatusCode.DEADLINE_EXCEEDED, "too slow")]
+    form = ["--json"] if as_json else []
+    assert 1 == main([*payout, "--total", "5", *form])
+    told = capsys.readouterr().err.splitlines()[0]
+    drawn = json.loads(told)["request_id"] if as_json else told.rpartition(" ")[2]
+    assert 0 == main([*payout, "--total", "5", "--request-id", drawn])
+    assert [str(UUID(drawn))] * 2 == [order.request_id for order in gateway.orders]
+
+
+def test_gatherings_are_estimated(
+    gateway: FakeGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a consolidation or a closing would cost is asked for with the order as it would be."""
+    file = tmp_path / "wallets"
+    file.write_text(f"{wallet(1).id}\n{wallet(2).id}\n")
+    order = ["--wallets", str(file), "--to", wallet(3).id, "--target", gateway.target]
+    assert 0 == main(["consolidate", "estimate", *order, "--mint", MINT])
+    assert 0 == main(["reclaim", "estimate", *order, "--mode", "both"])
+    moved, closed = (gateway.orders[0].consolidation, gateway.orders[1].closing)
+    assert MINT == moved.mint
+    assert [wallet(1).id, wallet(2).id] == moved.source_wallet_ids == closed.wallet_ids
+    assert "refund_lamports\t77" in capsys.readouterr().out
+
+
+def test_distributions_are_listed(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """Newest first, in whole units, over pages; a list that is cut says so."""
+    argv = ["distribute", "list", "--target", gateway.target]
+    assert 0 == main(argv)
+    cut = capsys.readouterr()
+    assert 26 == len(cut.out.splitlines())
+    assert "\t1.500000001 SOL\t" in cut.out
+    assert "the newest 25; --all shows all\n" == cut.err
+    assert 0 == main([*argv, "--all", "--json"])
+    assert 102 == len(json.loads(capsys.readouterr().out))

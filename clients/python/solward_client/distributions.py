@@ -13,6 +13,8 @@ from solward_client.calls import LONG_TIMEOUT_S, Caller, pages
 from solward_client.signing import Session
 
 PAGE_SIZE = 1_000
+# Each may come with what its plan leaves out.
+LIST_PAGE_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,16 @@ class Distributions:
         )
         return self._caller.read(self._stub.EstimateCost, request, LONG_TIMEOUT_S).estimate
 
+    def estimate_consolidation(self, order: pb.CreateConsolidationRequest) -> pb.CostEstimate:
+        """Return what a consolidation would cost; its request id may be empty."""
+        request = pb.EstimateCostRequest(consolidation=order)
+        return self._caller.read(self._stub.EstimateCost, request, LONG_TIMEOUT_S).estimate
+
+    def estimate_closing(self, order: pb.CloseEmptyAccountsRequest) -> pb.CostEstimate:
+        """Return what a closing would cost and bring back; its request id may be empty."""
+        request = pb.EstimateCostRequest(closing=order)
+        return self._caller.read(self._stub.EstimateCost, request, LONG_TIMEOUT_S).estimate
+
     def create(
         self, payout: Payout, *, request_id: str | None = None, validate_only: bool = False
     ) -> pb.Distribution:
@@ -154,6 +166,16 @@ class Distributions:
         """Return one distribution."""
         request = pb.GetDistributionRequest(distribution_id=distribution_id)
         return self._caller.read(self._stub.GetDistribution, request).distribution
+
+    def list(self) -> Iterator[pb.Distribution]:
+        """Walk through all distributions, newest first, page by page."""
+
+        def fetch(token: str) -> tuple[Sequence[pb.Distribution], str]:
+            request = pb.ListDistributionsRequest(page_size=LIST_PAGE_SIZE, page_token=token)
+            page = self._caller.read(self._stub.ListDistributions, request)
+            return page.distributions, page.next_page_token
+
+        return pages(fetch)
 
     def transfers(self, distribution_id: str) -> Iterator[pb.Transfer]:
         """Walk through the transfers in the order of the plan."""

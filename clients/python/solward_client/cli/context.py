@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from solward.gateway.v1.master_wallet_service_pb2 import MasterWallet
 from solward.gateway.v1.wallet_service_pb2 import Wallet
@@ -17,6 +18,7 @@ from solward_client.channel import Tls
 from solward_client.cli.inputs import UsageError, is_uuid, secret
 from solward_client.cli.output import Output
 from solward_client.client import Solward
+from solward_client.errors import SolwardError
 from solward_client.signing import Session
 
 TARGET = "SOLWARD_TARGET"
@@ -66,6 +68,19 @@ class Context:
             return
         with solward.signing.session(scope, self.password()) as session:
             yield session
+
+    @contextmanager
+    def request_id(self) -> Iterator[str]:
+        """Give the block --request-id, or an id that is drawn here, and name it if the block fails.
+
+        The answer to a call that created something may be lost; only its id finds the same again.
+        """
+        request_id = self.options.request_id or str(uuid4())
+        try:
+            yield request_id
+        except (SolwardError, KeyboardInterrupt):
+            self.output.repeat(request_id)
+            raise
 
     def _setting(self, option: str, variable: str, what: str) -> str:
         value: str | None = getattr(self.options, option) or os.environ.get(variable)

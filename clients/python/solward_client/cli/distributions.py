@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from itertools import islice
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from solward_client.cli import gathering, orders, plans, resolutions
@@ -23,6 +24,17 @@ TRANSFER_COLUMNS = (
     "receipt",
     "error",
 )
+LIST_COLUMNS = (
+    "id",
+    "create_time",
+    "kind",
+    "state",
+    "total",
+    "finalized",
+    "transfer_count",
+    "last_error",
+)
+LIST_LIMIT = 25
 SHOWN_COLUMNS = ("position", "recipient_address", "amount", "state", "transaction_signature")
 
 
@@ -39,6 +51,11 @@ def add(root: Group) -> None:
     execute.add_argument("--etag", required=True, help="as `create` or `get` shows it")
     add_session_option(execute)
     watch = group.command("watch", _watch, "follow a payout to its end")
+    listing = group.command(
+        "list", _list, "list payouts, consolidations and closings, newest first"
+    )
+    listing.add_argument("--limit", type=int, default=LIST_LIMIT, help=f"default {LIST_LIMIT}")
+    listing.add_argument("--all", action="store_true", help="no limit")
     get = group.command("get", _get, "show a payout")
     transfers = group.command("transfers", _transfers, "list a payout's transfers")
     transfers.add_argument("--csv", action="store_true", help="all receipts as CSV, to stdout")
@@ -59,11 +76,11 @@ def _estimate(context: Context) -> int:
 def _create(context: Context) -> int:
     options = context.options
     with context.client() as solward:
-        planned = solward.distributions.create(
-            orders.payout(context, solward),
-            request_id=options.request_id,
-            validate_only=options.dry_run,
-        )
+        payout = orders.payout(context, solward)
+        with context.request_id() as request_id:
+            planned = solward.distributions.create(
+                payout, request_id=request_id, validate_only=options.dry_run
+            )
     plans.show(context.output, planned)
     return 0
 
@@ -83,6 +100,18 @@ def _execute(context: Context) -> int:
 def _watch(context: Context) -> int:
     with context.client() as solward:
         return follow(context, solward)
+
+
+def _list(context: Context) -> int:
+    options, output = context.options, context.output
+    limit = None if options.all else max(0, options.limit)
+    with context.client() as solward:
+        # One more than asked for, to know whether to say that there are more.
+        found = list(islice(solward.distributions.list(), None if limit is None else limit + 1))
+    output.rows([plans.summary(each, output) for each in found[:limit]], LIST_COLUMNS)
+    if limit is not None and len(found) > limit:
+        output.note(f"the newest {limit}; --all shows all")
+    return 0
 
 
 def _get(context: Context) -> int:

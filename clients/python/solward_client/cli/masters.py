@@ -26,9 +26,11 @@ def add(root: Group) -> None:
 def _create(context: Context) -> int:
     options = context.options
     with context.client() as solward:
-        master = solward.masters.create(
-            context.password(confirm=True), word_count=options.words, request_id=options.request_id
-        )
+        password = context.password(confirm=True)
+        with context.request_id() as request_id:
+            master = solward.masters.create(
+                password, word_count=options.words, request_id=request_id
+            )
     context.output.record(master)
     return 0
 

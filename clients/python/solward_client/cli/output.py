@@ -90,11 +90,16 @@ class Output:
         if not self.as_json:
             self._stderr.write(f"{text}\n")
 
-    def event(self, name: str, facts: dict[str, Any]) -> None:
+    def event(self, name: str, facts: Any) -> None:
         """Tell a program what happens meanwhile: with JSON a line on stderr, else nothing."""
         if self.as_json:
             self._stderr.write(json.dumps({name: facts}) + "\n")
             self._stderr.flush()
+
+    def repeat(self, request_id: str) -> None:
+        """Say how to repeat a call that failed without doing anything twice."""
+        self.event("request_id", request_id)
+        self.note(f"solward: to repeat it safely, give --request-id {request_id}")
 
     def warning(self, text: str) -> None:
         """Tell a person, or a program, of a danger."""

@@ -26,6 +26,18 @@ def values(shown: pb.Distribution, *, whole_units: bool) -> Plain:
     return result
 
 
+def summary(shown: pb.Distribution, output: Output) -> Plain:
+    """Return a distribution as a row of a list; for a program whole, for a person in whole units.
+
+    The one has amounts in base units; the other `total` and `finalized` with their asset.
+    """
+    row = values(shown, whole_units=not output.as_json)
+    if not output.as_json:
+        row["total"] = in_whole_units(shown.total_amount, shown.asset)
+        row["finalized"] = scaled(shown.finalized_amount, shown.asset.decimals)
+    return row
+
+
 def in_whole_units(amount: int, asset: pb.Asset) -> str:
     """Return base units of an asset in whole units, with its name."""
     return f"{scaled(amount, asset.decimals)} {asset.mint or 'SOL'}"

@@ -95,13 +95,11 @@ def _import(context: Context) -> int:
     refuse_shared_stdin(options.password_file, options.key_file)
     address, key = read_private_key(options.key_file)
     with context.client() as solward:
-        wallet = solward.wallets.import_key(
-            address,
-            key,
-            context.password(confirm=True),
-            tags=options.tag,
-            request_id=options.request_id,
-        )
+        password = context.password(confirm=True)
+        with context.request_id() as request_id:
+            wallet = solward.wallets.import_key(
+                address, key, password, tags=options.tag, request_id=request_id
+            )
     context.output.record(wallet)
     return 0
 
@@ -174,9 +172,9 @@ def _trade(context: Context) -> int:
     options = context.options
     with context.client() as solward:
         wallet = context.wallet(solward, options.wallet)
-        context.output.record(
-            solward.wallets.record_trade(wallet.id, options.volume, request_id=options.request_id)
-        )
+        with context.request_id() as request_id:
+            traded = solward.wallets.record_trade(wallet.id, options.volume, request_id=request_id)
+        context.output.record(traded)
     return 0
 
 
