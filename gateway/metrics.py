@@ -6,6 +6,7 @@
     solward_rpc_budget_waits_total{endpoint,method}, solward_rpc_budget_wait_seconds_total{...}
     solward_rpc_circuit_open{endpoint}                   1: asked after all others
     solward_rpc_rest_seconds{endpoint}                   how long it asked to be left alone
+    solward_rpc_lag_slots{endpoint}                      how far it is behind the others
     solward_grpc_requests_total{method,code}, solward_grpc_request_seconds{method}
     solward_up{part}                                     database, signer, rpc
     solward_service_ready{service}                       as health says; "" is the gateway
@@ -141,6 +142,12 @@ class Page:
             "How long an endpoint asked to be left alone",
             "endpoint",
             {one.name: one.rests_s for one in snapshots},
+        )
+        yield _gauge(
+            "rpc_lag_slots",
+            "How many slots an endpoint was behind the others when they were compared last",
+            "endpoint",
+            {one.name: one.lag_slots for one in snapshots},
         )
         failing = set(self._readiness.failing)
         parts = sorted(frozenset().union(*NEEDS.values()))

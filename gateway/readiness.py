@@ -18,6 +18,7 @@ from typing import Final
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
 
+from gateway.domain import deadline
 from gateway.domain.errors import GatewayError
 from gateway.domain.ports import Clock
 
@@ -87,12 +88,17 @@ class Readiness:
 
     async def _probe(self, name: str) -> str:
         try:
-            async with asyncio.timeout(_PROBE_TIMEOUT_S):
-                await self._probes[name]()
+            with deadline.within(_PROBE_TIMEOUT_S, self._clock.monotonic_s()):
+                async with asyncio.timeout(_PROBE_TIMEOUT_S):
+                    await self._probes[name]()
         except TimeoutError:
             return "timeout"
         except GatewayError as error:
             return error.message
+        except Exception:
+            # A defect in a probe must not end the gateway.
+            log.exception("a probe failed", extra={"facts": {"what": name}})
+            return "a defect: see the log"
         return ""
 
     def _log_changes(self, failing: Mapping[str, str]) -> None:

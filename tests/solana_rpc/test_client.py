@@ -95,7 +95,7 @@ async def test_calls_at_once_are_bounded() -> None:
 
 
 async def test_reads_are_repeated_with_jitter_and_retry_after() -> None:
-    """A read survives passing failures, waiting half of a doubling cap or as long as asked."""
+    """A read survives passing failures, waiting half of a doubling cap after what was asked."""
     answers = [
         httpx.Response(503),
         httpx.Response(429, headers={"Retry-After": "7"}),
@@ -104,7 +104,7 @@ async def test_reads_are_repeated_with_jitter_and_retry_after() -> None:
     node = FakeNode(lambda i, _m, _p: answers.pop(0) if answers else result(i, 5))
     clock = ManualClock()
     assert await rpc_over(node, clock).get_block_height() == 5
-    assert clock.naps == [0.1, 7.0, 0.4]
+    assert clock.naps == [0.1, 7.2, 0.4]
     assert node.requests[0] == ("getBlockHeight", [{"commitment": "finalized"}])
 
 

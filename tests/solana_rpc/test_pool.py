@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -31,14 +32,26 @@ def failing(status: int = 503, headers: dict[str, str] | None = None) -> FakeNod
 
 
 def pool_of(
-    *nodes: FakeNode, clock: Clock | None = None, rates: Rates | None = None
+    *nodes: FakeNode,
+    clock: Clock | None = None,
+    rates: Rates | None = None,
+    jitter: float = 0.5,
 ) -> EndpointPool:
-    """A pool over nodes in this order; jitter is one half."""
+    """A pool over nodes in this order."""
     endpoints = [
         Endpoint(f"https://n{place}/key", transport=httpx.MockTransport(one.handle))
         for place, one in enumerate(nodes)
     ]
-    return EndpointPool(endpoints, clock or ManualClock(), rates=rates, jitter=lambda: 0.5)
+    return EndpointPool(endpoints, clock or ManualClock(), rates=rates, jitter=lambda: jitter)
+
+
+class Stalls(httpx.AsyncBaseTransport):
+    """Takes a call and says nothing, for ever."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Waits."""
+        await asyncio.Event().wait()
+        raise AssertionError(request.method)
 
 
 def calls(one: FakeNode) -> int:
@@ -113,8 +126,8 @@ async def test_who_asked_for_rest_is_left_alone() -> None:
     alone = SolanaRpc(pool_of(failing(429, {"Retry-After": "9"}), clock=clock))
     with pytest.raises(RpcError, match="less often"):
         await alone.get_slot()
-    # Three tries and two rests of nine seconds: the third would end after the read's 20 s.
-    assert [9.0, 9.0] == clock.naps
+    # Three tries and two rests of nine seconds and a bit: a third would end after the read's 20 s.
+    assert [9.1, 9.2] == [round(nap, 3) for nap in clock.naps]
 
 
 async def test_an_endpoint_of_another_cluster_is_never_believed() -> None:
@@ -125,25 +138,47 @@ async def test_an_endpoint_of_another_cluster_is_never_believed() -> None:
     assert 0 == calls(elsewhere)
 
 
-async def test_sends_go_on_with_the_same_bytes_and_end_at_a_refusal() -> None:
-    """A lost answer sends identical bytes to the next endpoint, once; a refusal is final."""
-    transaction = signed("legacy")
-    lost = failing()
-    good = node(lambda i, _m, _p: result(i, str(transaction.signatures[0])))
-    rpc = SolanaRpc(pool_of(lost, good))
-    await rpc.send_transaction(bytes(transaction), skip_preflight=True)
-    assert (1, 1) == (calls(lost), calls(good))
-    assert lost.requests[-1] == good.requests[-1]
+def refusing(code: int) -> FakeNode:
+    """A node that refuses everything."""
+    fault = {"code": code, "message": "refused"}
+    return node(
+        lambda i, _m, _p: httpx.Response(200, json={"jsonrpc": "2.0", "id": i, "error": fault})
+    )
 
-    fault = {"code": -32002, "message": "refused"}
-    refuses = node(lambda i, _m, _p: httpx.Response(200, json={"jsonrpc": "2.0", "id": i,
-                   "error": fault}))  # fmt: skip
-    spare = node(lambda i, _m, _p: result(i, ""))
-    with pytest.raises(TransactionRejectedError):
-        await SolanaRpc(pool_of(refuses, spare)).send_transaction(
-            bytes(transaction), skip_preflight=False
-        )
-    assert 0 == calls(spare)
+
+@pytest.mark.parametrize("first", [failing, lambda: refusing(-32002), lambda: refusing(-32601)])
+async def test_sends_go_on_with_the_same_bytes(first: Callable[[], FakeNode]) -> None:
+    """What one endpoint lost or refuses, the next gets: identical bytes, to each once."""
+    transaction = signed("legacy")
+    bad = first()
+    good = node(lambda i, _m, _p: result(i, str(transaction.signatures[0])))
+    rpc = SolanaRpc(pool_of(bad, good, jitter=0.0))
+    await rpc.send_transaction(bytes(transaction), skip_preflight=True)
+    assert (1, 1) == (calls(bad), calls(good))
+    assert bad.requests[-1] == good.requests[-1]
+
+
+async def test_a_send_is_refused_only_if_all_refuse() -> None:
+    """One that could not be reached may have passed it on: then nobody knows."""
+    wire_bytes = bytes(signed("legacy"))
+    for nodes, kind in (
+        ((refusing(-32002), refusing(-32003)), TransactionRejectedError),
+        ((refusing(-32002), failing()), RpcError),
+        ((failing(), refusing(-32002)), RpcError),
+    ):
+        with pytest.raises(kind):
+            await SolanaRpc(pool_of(*nodes)).send_transaction(wire_bytes, skip_preflight=True)
+        assert [1, 1] == [calls(one) for one in nodes]
+
+
+async def test_sends_begin_at_any_endpoint() -> None:
+    """One that accepts and drops gets only its share of them, by chance."""
+    transaction = signed("legacy")
+    for jitter, share in ((0.0, (1, 0)), (0.49, (1, 0)), (0.5, (0, 1)), (0.99, (0, 1))):
+        nodes = [node(lambda i, _m, _p: result(i, str(transaction.signatures[0]))) for _ in "ab"]
+        rpc = SolanaRpc(pool_of(*nodes, jitter=jitter))
+        await rpc.send_transaction(bytes(transaction), skip_preflight=True)
+        assert share == (calls(nodes[0]), calls(nodes[1]))
 
 
 async def test_a_refusal_to_simulate_counts_only_if_nobody_may_yet() -> None:
@@ -192,13 +227,6 @@ def test_a_budget_keeps_its_rate(pauses: list[float], rate: int) -> None:
 
 async def test_a_deadline_bounds_a_read() -> None:
     """With 0.2 s left a stalled node costs no more than that, and no retry is begun."""
-    stalled = asyncio.Event()
-
-    class Stalls(httpx.AsyncBaseTransport):
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            await stalled.wait()
-            raise AssertionError(request.method)
-
     pool = EndpointPool([Endpoint("http://node", transport=Stalls())], SystemClock())
     started = time.monotonic()
     with deadline.within(0.2, started), pytest.raises(RpcError, match="in time"):

@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.adapters.solana_rpc import (
     Endpoint,
@@ -42,6 +44,80 @@ async def test_nodes_that_stall_or_speak_something_else(payload: bytes) -> None:
     with pytest.raises(RpcError):
         await rpc.get_slot()
     stop.set()
+    await rpc.close()
+    server.close()
+    await server.wait_closed()
+
+
+ANSWER = b'{"jsonrpc":"2.0","id":1,"result":5}'
+STATUSES = st.sampled_from([b"200 OK", b"302 Found", b"301", b"429 \xff", b"500", b"204", b"999 ?"])
+HEADERS = st.sampled_from(
+    [
+        b"Location: http://xn--/",
+        b"Location: http://[::1",
+        b"Location: \xff\xfe",
+        b"Set-Cookie: a=b; Max-Age=9999999999999999999999; Domain=.",
+        b"Set-Cookie: \xf0",
+        b"Content-Length: -5",
+        b"Content-Length: 5, 6",
+        b"Transfer-Encoding: chunked",
+        b"Transfer-Encoding: gzip, chunked",
+        b"Content-Encoding: gzip",
+        b"Content-Encoding: \xff",
+        b"Content-Type: text/html; charset=\xff\xfe",
+        b"Retry-After: \xb2",
+        b"Retry-After: Sun, 99 Foo 99999 99:99:99 +9999",
+        b"Connection: upgrade",
+        b"Upgrade: websocket",
+        b"no colon",
+        b": no name",
+        b"X-Long: " + b"x" * 20_000,
+    ]
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(STATUSES, st.lists(HEADERS | st.binary(max_size=40), max_size=6), st.booleans())
+def test_any_head_is_a_value_or_an_rpc_error(
+    status: bytes, headers: list[bytes], is_sized: bool
+) -> None:
+    """Whatever a node writes before its body, the call has a value or an RpcError, and no other."""
+    size = [b"Content-Length: %d" % len(ANSWER)] if is_sized else []
+    head = b"\r\n".join([b"HTTP/1.1 " + status, *headers, *size])
+
+    async def ask() -> int | None:
+        stop = asyncio.Event()
+        stop.set()  # closes after the answer
+        server, url = await serve(head + b"\r\n\r\n" + ANSWER, stop)
+        rpc = SolanaRpc(
+            SingleEndpoint(
+                Endpoint(url, EndpointLimits(timeout_s=0.5)),
+                ManualClock(),
+                retries=ReadRetries(attempts_max=1),
+            )
+        )
+        try:
+            return await rpc.get_slot()
+        except RpcError:
+            return None
+        finally:
+            await rpc.close()
+            server.close()
+            await server.wait_closed()
+
+    assert asyncio.run(ask()) in {5, None}
+
+
+async def test_a_redirect_is_no_answer_and_a_cookie_is_not_kept() -> None:
+    """Neither is looked at: the client that would build on them is not there."""
+    stop = asyncio.Event()
+    stop.set()
+    server, url = await serve(
+        b"HTTP/1.1 302 Found\r\nLocation: http://xn--/\r\nSet-Cookie: a=b\r\n\r\n", stop
+    )
+    rpc = SolanaRpc(SingleEndpoint(Endpoint(url), ManualClock()))
+    with pytest.raises(RpcError, match="HTTP 302"):
+        await rpc.get_slot()
     await rpc.close()
     server.close()
     await server.wait_closed()

@@ -6,12 +6,13 @@ the solders package panic past `except Exception`, so they are not used on answe
 """
 
 from gateway.adapters.solana_rpc.budgets import Rates
+from gateway.adapters.solana_rpc.calls import RpcPool
 from gateway.adapters.solana_rpc.circuit import EndpointSnapshot
 from gateway.adapters.solana_rpc.client import SolanaRpc
 from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
 from gateway.adapters.solana_rpc.finality import Agreement
 from gateway.adapters.solana_rpc.observing import SILENT, Observer
-from gateway.adapters.solana_rpc.pool import EndpointPool, ReadRetries, RpcPool, SingleEndpoint
+from gateway.adapters.solana_rpc.pool import EndpointPool, ReadRetries, SingleEndpoint
 from gateway.adapters.solana_rpc.transport import Endpoint, EndpointLimits
 
 __all__ = [

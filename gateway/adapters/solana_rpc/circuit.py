@@ -21,7 +21,8 @@ class EndpointSnapshot:
     """An endpoint as an operator sees it; `failures` counts by kind of error, since the start.
 
     `state` is "open" while it is asked only after all others; `rests_s` is how long it is to be
-    left alone because it asked for that (Retry-After).
+    left alone because it asked for that (Retry-After); `lag_slots` is how far it was behind the
+    others when they were compared last.
     """
 
     name: str
@@ -30,13 +31,15 @@ class EndpointSnapshot:
     calls: int
     failures: Mapping[str, int]
     last_error: str
+    lag_slots: int = 0
 
 
 class Circuit:
     """Opens after three failures in a row, for a second and then twice as long each time.
 
     Open does not mean that calls fail: the endpoint is asked after the others, so that the last
-    one that is left is always tried.
+    one that is left is always tried. When its time is over, one call tries it, and what comes of
+    that decides for all.
     """
 
     def __init__(self, name: str) -> None:
@@ -48,6 +51,7 @@ class Circuit:
         self._open_until_s = float("-inf")
         self._rests_until_s = float("-inf")
         self._is_reported_open = False
+        self._is_on_trial = False
         self._last_error = ""
 
     def is_open(self, now_s: float) -> bool:
@@ -58,10 +62,17 @@ class Circuit:
         """Returns for how long the endpoint asked not to be called."""
         return max(0.0, self._rests_until_s - now_s)
 
+    def called(self, now_s: float) -> None:
+        """Notes that a call begins: the first after an opening is a trial, the others wait."""
+        if self._in_a_row >= FAILURES_TO_OPEN and not self.is_open(now_s):
+            self._open_until_s = now_s + self._open_s
+            self._is_on_trial = True
+
     def succeeded(self) -> None:
         """Counts an answer, and closes the circuit."""
         self._calls += 1
         self._in_a_row = 0
+        self._is_on_trial = False
         self._open_s = _OPEN_S_FIRST
         self._open_until_s = float("-inf")
         if self._is_reported_open:
@@ -75,8 +86,9 @@ class Circuit:
         self._last_error = error.message
         self._rests_until_s = max(self._rests_until_s, now_s + error.retry_after_s)
         self._in_a_row += 1
-        if self._in_a_row < FAILURES_TO_OPEN or self.is_open(now_s):
+        if self._in_a_row < FAILURES_TO_OPEN or (self.is_open(now_s) and not self._is_on_trial):
             return
+        self._is_on_trial = False
         self._open_until_s = now_s + self._open_s
         self._open_s = min(2 * self._open_s, _OPEN_S_MAX)
         if not self._is_reported_open:
@@ -84,8 +96,8 @@ class Circuit:
             facts = {"endpoint": self._name, "why": error.message}
             log.warning("RPC endpoint is asked last", extra={"facts": facts})
 
-    def snapshot(self, now_s: float) -> EndpointSnapshot:
-        """Returns the present state."""
+    def snapshot(self, now_s: float, lag_slots: int) -> EndpointSnapshot:
+        """Returns the present state, of an endpoint so many slots behind the others."""
         return EndpointSnapshot(
             name=self._name,
             state="open" if self.is_open(now_s) else "closed",
@@ -93,4 +105,5 @@ class Circuit:
             calls=self._calls,
             failures=dict(self._failures),
             last_error=self._last_error,
+            lag_slots=lag_slots,
         )

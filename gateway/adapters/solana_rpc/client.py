@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from gateway.adapters.solana_rpc import wire
+from gateway.adapters.solana_rpc.calls import RpcPool
 from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
 from gateway.adapters.solana_rpc.finality import Agreement, read_final
 from gateway.adapters.solana_rpc.lapses import LAPSED_PER_CALL_MAX, Witness, read_lapsed
-from gateway.adapters.solana_rpc.pool import RpcPool
 from gateway.adapters.solana_rpc.reads import (
     MAX_TRANSACTION_VERSION,
     WalletReads,
@@ -252,13 +252,14 @@ class SolanaRpc(WalletReads):
         )
 
     async def get_health(self) -> None:
-        """Returns if the node says "ok"; raises RpcError."""
+        """Returns if a node says "ok", and compares it with the others; raises RpcError."""
 
         def require_ok(found: str) -> None:
             if found != "ok":
                 raise ValueError("the node is not healthy")
 
         await self._pool.read("getHealth", [], str, require_ok)
+        await self._pool.compare()
 
     def _providers(self) -> list["SolanaRpc"]:
         """Returns each endpoint by itself."""

@@ -49,7 +49,9 @@ class RpcNodeError(RpcError):
 
 def shorten(text: str) -> str:
     """Makes a node's text fit for a log line: printable, at most 200 characters."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
+    # One more than is shown says that there is more; the rest may be millions and is not looked at.
+    seen = text[: _MESSAGE_CHARACTERS_MAX + 1]
+    printable = "".join(character if character.isprintable() else " " for character in seen)
     if len(printable) <= _MESSAGE_CHARACTERS_MAX:
         return printable
     return printable[: _MESSAGE_CHARACTERS_MAX - 1] + "…"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from gateway.adapters.solana_rpc.budgets import Budgets, Rates
 from gateway.adapters.solana_rpc.circuit import Circuit
@@ -19,6 +19,30 @@ from gateway.domain.ports import Clock
 
 T = TypeVar("T")
 Check = Callable[[T], object]
+
+_PATIENCE_S: Final = 1.0
+"""Whoever waited so long in vain has seen a failure of the node, whatever its own haste."""
+_KIB: Final = 1024
+_ANSWER_BYTES_MAX: Final = {
+    "getBlockHeight": 16 * _KIB,
+    "getFirstAvailableBlock": 16 * _KIB,
+    "getGenesisHash": 16 * _KIB,
+    "getHealth": 16 * _KIB,
+    "getLatestBlockhash": 16 * _KIB,
+    "getMinimumBalanceForRentExemption": 16 * _KIB,
+    "getSlot": 16 * _KIB,
+    "isBlockhashValid": 16 * _KIB,
+    "sendTransaction": 256 * _KIB,  # a refusal comes with logs
+    "getSignatureStatuses": 512 * _KIB,
+    "getSignaturesForAddress": 2048 * _KIB,
+    "getTransaction": 2048 * _KIB,
+    "simulateTransaction": 2048 * _KIB,
+}
+"""Several times what an honest node needs: to read more would only hold up everybody else."""
+
+
+class _RestingError(RpcError):
+    """The endpoint asked for rest while this call was waiting for its turn. It was not made."""
 
 
 class Member:
@@ -37,6 +61,8 @@ class Member:
         self._observer = observer
         self.budgets = Budgets(rates)
         self.genesis_hash = ""
+        # How many slots it was behind the others when they were compared last.
+        self.lag_slots = 0
         self._endpoint = endpoint
         self._clock = clock
         self._ids = ids
@@ -62,6 +88,7 @@ class Member:
         if wait_s:
             self._observer.budget_waited(self.name, method, wait_s)
             await self._clock.sleep(wait_s)
+            self._require_awake()
         started_s = self._clock.monotonic_s()
         outcome = "cancelled"
         try:
@@ -84,12 +111,18 @@ class Member:
         seconds_max: float,
     ) -> T:
         """Calls, and tells the circuit how it went; raises RpcError."""
+        self.circuit.called(self._clock.monotonic_s())
         try:
             async with asyncio.timeout(seconds_max):
                 answer = await self._exchange(method, params, result_type, check)
         except TimeoutError:
-            # The caller's patience, not the node's fault: the endpoint has a limit of its own.
-            raise RpcError(self.name, "timeout", "did not answer in time") from None
+            late = RpcError(self.name, "timeout", "did not answer in time")
+            # Less is the caller's haste, and not held against the node.
+            if seconds_max >= _PATIENCE_S:
+                self.circuit.failed(late, self._clock.monotonic_s())
+            raise late from None
+        except _RestingError:
+            raise
         except RpcError as error:
             if error.is_passing:
                 self.circuit.failed(error, self._clock.monotonic_s())
@@ -99,6 +132,11 @@ class Member:
         self.circuit.succeeded()
         return answer
 
+    def _require_awake(self) -> None:
+        """Returns if the endpoint may be called; whoever queued asks once more."""
+        if self.circuit.rests_s(self._clock.monotonic_s()):
+            raise _RestingError(self.name, "rate_limited", "asked to be called less often")
+
     async def _exchange(
         self,
         method: str,
@@ -107,7 +145,10 @@ class Member:
         check: Check[T] | None,
     ) -> T:
         request_id = next(self._ids)
-        body = await self._endpoint.post(encode_request(request_id, method, params))
+        request = encode_request(request_id, method, params)
+        async with self._endpoint.slots:
+            self._require_awake()
+            body = await self._endpoint.post(request, _ANSWER_BYTES_MAX.get(method))
         try:
             answer = decode_response(body, request_id, result_type)
             if not isinstance(answer, NodeFault):

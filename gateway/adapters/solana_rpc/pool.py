@@ -1,22 +1,29 @@
 """Which endpoint is asked, and how often: failover, budgets, and waits between tries."""
 
+import asyncio
 import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Final, TypeVar
 
 from gateway.adapters.solana_rpc.budgets import Rates
+from gateway.adapters.solana_rpc.calls import RpcPool
 from gateway.adapters.solana_rpc.circuit import EndpointSnapshot
 from gateway.adapters.solana_rpc.errors import RpcError
 from gateway.adapters.solana_rpc.member import Check, Member
 from gateway.adapters.solana_rpc.observing import SILENT, Observer
 from gateway.adapters.solana_rpc.transport import Endpoint
+from gateway.adapters.solana_rpc.wire import Unsigned
 from gateway.domain import deadline
 from gateway.domain.ports import Clock
 
 T = TypeVar("T")
+
+_LAG_SLOTS_MAX: Final = 150
+"""A minute: an endpoint further behind the others is asked after them."""
+_COMPARING_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,46 +37,6 @@ class ReadRetries:
     first_delay_s: float = 0.2
     delay_s_max: float = 5.0
     total_s: float = 20.0
-
-
-class RpcPool(Protocol):
-    """Where calls go. `check` raises ValueError on a result that contradicts the request."""
-
-    async def read(
-        self,
-        method: str,
-        params: Sequence[object],
-        result_type: type[T],
-        check: Check[T] | None = None,
-    ) -> T:
-        """Calls a method that changes nothing; may repeat it, here or elsewhere."""
-        ...
-
-    async def write(
-        self,
-        method: str,
-        params: Sequence[object],
-        result_type: type[T],
-        check: Check[T] | None = None,
-    ) -> T:
-        """Calls a method once at most with each endpoint, with the same bytes."""
-        ...
-
-    def providers(self) -> Sequence["RpcPool"]:
-        """Returns each endpoint by itself, for what must not be taken from one alone."""
-        ...
-
-    def describe(self) -> Mapping[str, str]:
-        """Returns what an operator may see."""
-        ...
-
-    def snapshot(self) -> Sequence[EndpointSnapshot]:
-        """Returns how each endpoint has done."""
-        ...
-
-    async def close(self) -> None:
-        """Closes all connections."""
-        ...
 
 
 class _Cluster:
@@ -124,12 +91,15 @@ class _Pool:
         delay_s_max = self._retries.first_delay_s
         for attempt in itertools.count(1):
             try:
-                return await self._round(method, params, result_type, check, ends_at_s)
+                return await self._round(
+                    method, params, result_type, check, ends_at_s, self._members
+                )
             except RpcError as error:
                 if attempt >= self._retries.attempts_max or not error.is_passing:
                     raise
                 now_s = self._clock.monotonic_s()
-                delay_s = max(self._pace.jitter() * delay_s_max, self._rests_s(now_s))
+                # After a rest not all come at the same moment either.
+                delay_s = self._pace.jitter() * delay_s_max + self._rests_s(now_s)
                 if now_s + delay_s >= ends_at_s:
                     raise
             await self._clock.sleep(delay_s)
@@ -146,10 +116,13 @@ class _Pool:
     ) -> T:
         """Calls a method; raises RpcError.
 
-        A refusal is final. A failure that leaves open whether the call arrived sends the same bytes
-        to the next endpoint: a signed transaction lands once, however often it is sent.
+        Whatever an endpoint makes of it, short of accepting, the same bytes go to the next: a
+        signed transaction lands once, however often it is sent. Which is first is left to chance,
+        so that one that accepts and drops does not get all of them, nor the same ones again.
         """
-        return await self._round(method, params, result_type, check, self._ends_at_s(), once=True)
+        first = int(self._pace.jitter() * len(self._members))
+        members = [*self._members[first:], *self._members[:first]]
+        return await self._round(method, params, result_type, check, self._ends_at_s(), members)
 
     def _ends_at_s(self) -> float:
         now_s = self._clock.monotonic_s()
@@ -162,45 +135,72 @@ class _Pool:
         result_type: type[T],
         check: Check[T] | None,
         ends_at_s: float,
-        *,
-        once: bool = False,
+        members: Sequence[Member],
     ) -> T:
-        """Asks one endpoint after the other; with `once`, the first refusal ends it."""
+        """Asks one endpoint after the other, each for half of the time that is left to the rest."""
         failure: RpcError | None = None
-        for member in self._in_order(method):
+        left = self._in_order(method, members)
+        while left:
+            member = left.pop(0)
             remaining_s = ends_at_s - self._clock.monotonic_s()
             if remaining_s <= 0:
                 break
+            share_s = remaining_s / 2 if left else remaining_s
             try:
                 if self._cluster is not None:
-                    await self._cluster.admit(member, remaining_s)
-                return await member.call(method, params, result_type, check, remaining_s)
+                    await self._cluster.admit(member, share_s)
+                return await member.call(method, params, result_type, check, share_s)
             except RpcError as error:
-                if once and not error.is_passing:
-                    raise
                 # What may pass is worth another try, whatever the other endpoints say.
                 if failure is None or error.is_passing:
                     failure = error
         raise failure or RpcError(self._members[0].name, "timeout", "the caller's time is up")
 
-    def _in_order(self, method: str) -> list[Member]:
-        """Returns the endpoints that may be asked: healthy ones, then within budget, then ours.
+    def _in_order(self, method: str, members: Sequence[Member]) -> list[Member]:
+        """Returns those that may be asked: healthy and not behind, then within budget, then ours.
 
         Raises RpcError if each has asked to be left alone.
         """
         now_s = self._clock.monotonic_s()
-        awake = [member for member in self._members if not member.circuit.rests_s(now_s)]
+        awake = [member for member in members if not member.circuit.rests_s(now_s)]
         if not awake:
             name = self._members[0].name
             raise RpcError(name, "rate_limited", "asked to be called less often")
 
         def place(member: Member) -> tuple[bool, float]:
-            return member.circuit.is_open(now_s), member.budgets.wait_s(method, now_s)
+            is_last = member.circuit.is_open(now_s) or member.lag_slots > _LAG_SLOTS_MAX
+            return is_last, member.budgets.wait_s(method, now_s)
 
         return sorted(awake, key=place)
 
     def _rests_s(self, now_s: float) -> float:
         return min(member.circuit.rests_s(now_s) for member in self._members)
+
+    async def compare(self) -> None:
+        """Asks each endpoint for its slot: one that stands still answers, too, and is found here.
+
+        A single one is compared with nothing, and one that does not answer is left as it is.
+        """
+        if len(self._members) == 1:
+            return
+        slots = dict(
+            zip(
+                self._members,
+                await asyncio.gather(*(self._slot(member) for member in self._members)),
+                strict=True,
+            )
+        )
+        newest = max((slot for slot in slots.values() if slot is not None), default=0)
+        for member, slot in slots.items():
+            if slot is not None:
+                member.lag_slots = newest - slot
+
+    async def _slot(self, member: Member) -> int | None:
+        options = [{"commitment": "confirmed"}]
+        try:
+            return await member.call("getSlot", options, Unsigned, None, _COMPARING_S)
+        except RpcError:
+            return None
 
     def providers(self) -> Sequence[RpcPool]:
         """Returns each endpoint as a pool of its own, with the same budgets and circuit."""
@@ -213,7 +213,7 @@ class _Pool:
     def snapshot(self) -> Sequence[EndpointSnapshot]:
         """Returns how each endpoint has done."""
         now_s = self._clock.monotonic_s()
-        return [member.circuit.snapshot(now_s) for member in self._members]
+        return [member.circuit.snapshot(now_s, member.lag_slots) for member in self._members]
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -224,9 +224,10 @@ class _Pool:
 class EndpointPool(_Pool):
     """RpcPool over endpoints in order of preference.
 
-    A read goes to the first that may be asked and on to the next if that fails; when all have
-    failed it waits, with jitter, and tries again. A write goes on too, with identical bytes, and is
-    not tried again. An endpoint that asked for rest (Retry-After) is left alone until then.
+    A read goes to the first that may be asked and on to the next if that fails or takes half of the
+    time; when all have failed it waits, with jitter, and tries again. A write begins anywhere and
+    goes on too, with identical bytes, and is not tried again. An endpoint that asked for rest
+    (Retry-After) is left alone until then; one that is far behind the others is asked last.
     """
 
     def __init__(

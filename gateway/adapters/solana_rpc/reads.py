@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, cast
 
 from gateway.adapters.solana_rpc import wire, wire_reads
+from gateway.adapters.solana_rpc.calls import RpcPool
 from gateway.adapters.solana_rpc.circuit import EndpointSnapshot
 from gateway.adapters.solana_rpc.errors import shorten
-from gateway.adapters.solana_rpc.pool import RpcPool
 from gateway.domain.addresses import decode_base58
 from gateway.domain.chain import Account, Commitment, TokenAccountsReading
 from gateway.domain.history import (

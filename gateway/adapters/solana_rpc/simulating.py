@@ -7,8 +7,8 @@ import base64
 from typing import Final
 
 from gateway.adapters.solana_rpc import wire
+from gateway.adapters.solana_rpc.calls import RpcPool
 from gateway.adapters.solana_rpc.errors import RpcNodeError
-from gateway.adapters.solana_rpc.pool import RpcPool
 from gateway.adapters.solana_rpc.reads import error_text, require_slot, with_slot
 from gateway.domain.chain import Simulation
 from gateway.domain.errors import TransactionRejectedError

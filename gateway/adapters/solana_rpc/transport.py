@@ -39,7 +39,12 @@ class EndpointLimits:
 
 
 class Endpoint:
-    """Posts bodies to a URL. Every failure is an RpcError that names the host, never the path."""
+    """Posts bodies to a URL. Every failure is an RpcError that names the host, never the path.
+
+    It speaks to the transport, not through a client: what a client does by itself with an answer
+    (cookies, redirects, decompression) is all work that a hostile node can ask for. `slots` are how
+    many calls may be made at once; whoever posts holds one.
+    """
 
     def __init__(
         self,
@@ -52,39 +57,52 @@ class Endpoint:
         self._limits = limits or EndpointLimits()
         self._url = url
         self.name = endpoint_name(url)
-        self._slots = asyncio.Semaphore(self._limits.concurrency_max)
-        self._client = httpx.AsyncClient(
-            headers=_HEADERS,
-            timeout=self._limits.timeout_s,
+        self.slots = asyncio.Semaphore(self._limits.concurrency_max)
+        self._transport = transport or httpx.AsyncHTTPTransport(
+            trust_env=False,
             limits=httpx.Limits(
                 max_connections=self._limits.concurrency_max,
                 max_keepalive_connections=self._limits.concurrency_max,
             ),
-            follow_redirects=False,
-            trust_env=False,
-            transport=transport,
         )
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
-    async def post(self, body: bytes) -> bytes:
-        """Sends a request's body and returns the answer's, within the limits; raises RpcError."""
-        async with self._slots:
-            try:
-                # httpx bounds single reads; a node that drips bytes is bounded here.
-                async with asyncio.timeout(self._limits.timeout_s):
-                    return await self._exchange(body)
-            except (TimeoutError, httpx.TimeoutException):
-                raise RpcError(self.name, "timeout", "did not answer in time") from None
-            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-                # The text of these may hold the URL.
-                name = type(error).__name__
-                raise RpcError(self.name, "transport", f"connection failed ({name})") from None
+    async def post(self, body: bytes, bytes_max: int | None = None) -> bytes:
+        """Sends a request's body and returns the answer's, within the limits; raises RpcError.
 
-    async def _exchange(self, body: bytes) -> bytes:
-        async with self._client.stream("POST", self._url, content=body) as response:
+        `bytes_max` bounds the answer further than the endpoint's limit does.
+        """
+        size_max = min(
+            bytes_max or self._limits.response_bytes_max, self._limits.response_bytes_max
+        )
+        try:
+            # httpx bounds single reads; a node that drips bytes is bounded here.
+            async with asyncio.timeout(self._limits.timeout_s):
+                return await self._exchange(self._request(body), size_max)
+        except (TimeoutError, httpx.TimeoutException):
+            raise RpcError(self.name, "timeout", "did not answer in time") from None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+            # The text of these may hold the URL. ValueError: a header that is no text, and such.
+            name = type(error).__name__
+            raise RpcError(self.name, "transport", f"connection failed ({name})") from None
+
+    def _request(self, body: bytes) -> httpx.Request:
+        url = httpx.URL(self._url)
+        limit_s = self._limits.timeout_s
+        timeout = {"connect": limit_s, "read": limit_s, "write": limit_s, "pool": limit_s}
+        request = httpx.Request(
+            "POST", url, headers=_HEADERS, content=body, extensions={"timeout": timeout}
+        )
+        if url.username or url.password:
+            request = next(httpx.BasicAuth(url.username, url.password).auth_flow(request))
+        return request
+
+    async def _exchange(self, request: httpx.Request, bytes_max: int) -> bytes:
+        response = await self._transport.handle_async_request(request)
+        try:
             if response.status_code == 429:
                 raise RpcError(
                     self.name,
@@ -101,19 +119,17 @@ class Endpoint:
                 )
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise RpcError(self.name, "malformed", "sent a compressed answer unasked")
-            return await self._read(response)
+            return await self._read(response, bytes_max)
+        finally:
+            await response.aclose()
 
-    async def _read(self, response: httpx.Response) -> bytes:
+    async def _read(self, response: httpx.Response, bytes_max: int) -> bytes:
         chunks: list[bytes] = []
         size = 0
         async for chunk in response.aiter_raw():
             size += len(chunk)
-            if size > self._limits.response_bytes_max:
-                raise RpcError(
-                    self.name,
-                    "oversized",
-                    f"sent more than {self._limits.response_bytes_max} bytes",
-                )
+            if size > bytes_max:
+                raise RpcError(self.name, "oversized", f"sent more than {bytes_max} bytes")
             chunks.append(chunk)
         return b"".join(chunks)
 
