@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.domain.errors import GatewayError, PreconditionFailedError, TotalTooSmallError
+from gateway.domain.errors import GatewayError, PreconditionFailedError
 from gateway.domain.orders import (
     ConsolidationOrder,
     DistributionOrder,
@@ -148,37 +148,6 @@ async def test_accounts_of_a_freezing_mint_that_are_thawed(desk: Desk) -> None:
     assert done.state is DistributionState.COMPLETED
     assert received(world, 3) == [100, 100, 100]
     assert_as_estimated(done)
-
-
-async def test_an_estimate_needs_no_tokens(any_desk: Desk) -> None:
-    """What a payout costs is told before the tokens are bought, or have an account: as much as when
-    they are there. A plan is refused until then.
-    """
-    desk = any_desk
-    world = TokenWorld(desk.chain, TOKEN_2022, 6, {FEE_CONFIG: fee_config(250, 10**6)})
-    order = payout(desk, world, 12, 1_200, TransferFee.SOURCE)
-    without = await desk.workflows.estimate(order)
-    world.open(desk.source_address, 5)
-    with_few = await desk.workflows.estimate(order)
-    with pytest.raises(PreconditionFailedError, match="holds 5 base units and needs 1236"):
-        await desk.workflows.plan(order)
-    world.open(desk.source_address, 1_236)
-    planned = await desk.workflows.plan(order)
-    assert without == with_few == planned.estimate
-    assert (planned.estimate.withheld_amount, planned.estimate.new_account_count) == (36, 12)
-    world.open(desk.source_address, 1_236, state=2)
-    with pytest.raises(PreconditionFailedError, match="account is frozen"):
-        await desk.workflows.estimate(order)
-
-
-async def test_totals_of_tokens_are_spoken_of_in_base_units(desk: Desk) -> None:
-    """A total that is too small is `total_amount`, and no lamports are meant."""
-    world = TokenWorld(desk.chain)
-    world.open(desk.source_address, 10**9)
-    for call in (desk.workflows.plan, desk.workflows.estimate):
-        with pytest.raises(TotalTooSmallError, match="would get 0 base units") as caught:
-            await call(payout(desk, world, 2, 1))
-        assert caught.value.field == "total_amount"
 
 
 REFUSED = [
