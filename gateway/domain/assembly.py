@@ -43,7 +43,8 @@ class Terms:
     """What all transactions of a plan have in common.
 
     `fee_payer` "" lets the first source of each transaction pay; then `alone` gives each source a
-    transaction of its own.
+    transaction of its own. `account_rent_lamports` is what each token account that is made must
+    hold.
     """
 
     kind: Kind
@@ -58,6 +59,7 @@ class Terms:
     destination: tuple[str, UUID] | None = None
     prologue: tuple[Instruction, ...] = ()
     prologue_units: int = 0
+    account_rent_lamports: int = 0
     skips: Sequence[Skip] = ()
     lookup_tables: LookupTables = NO_TABLES
     limits: ComputeLimits = FIXED
@@ -179,6 +181,7 @@ def assemble(terms: Terms, packed: Sequence[Sequence[Move]], costs: Costs) -> Pl
         wallets=terms.wallets,
         skips=terms.skips,
         lookup_tables=_tables_used(terms, packed),
+        account_rent_lamports=terms.account_rent_lamports if costs.new_account_count else 0,
     )
     if max(total, plan.estimate.required_lamports, plan.estimate.maximum_lamports) > U64_MAX:
         field = "total_amount" if terms.asset.mint else "total_lamports"
@@ -195,6 +198,8 @@ def _estimate(
     rates = terms.rates
     base = rates.lamports_per_signature * sum(batch.signature_count for batch in batches)
     fees = sum(batch.fee_lamports for batch in batches)
+    # What was sent ahead may be gone again by the time an account is made.
+    rent_max = costs.new_account_count * terms.account_rent_lamports
     return CostEstimate(
         transaction_count=len(batches),
         base_fee_lamports=base,
@@ -206,7 +211,7 @@ def _estimate(
         + (fees if terms.fee_payer else 0),
         rent_floor_lamports=rates.rent_floor_lamports,
         new_account_count=costs.new_account_count,
-        maximum_lamports=costs.rent_lamports + sum(_most(terms, batch) for batch in packed),
+        maximum_lamports=rent_max + sum(_most(terms, batch) for batch in packed),
         refund_lamports=costs.refund_lamports,
         withheld_amount=costs.withheld_amount,
     )

@@ -56,7 +56,7 @@ class Pending:
     count: int = 0
     fee_lamports: int = 0
     amount: int = 0
-    transfer_count: int = 0
+    rent_lamports: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class AttemptMove:
 class LandedAttempt:
     """A finalized attempt with what its batch was to do, for comparison with the chain's record.
 
-    `rent_lamports` is what the plan reckoned with for each account that is made, 0 if none is.
+    `rent_lamports` is what each account that is made must hold by the plan, 0 if none is.
     """
 
     signature: str

@@ -19,10 +19,11 @@ UNITS_PER_SEARCH: Final = 1_500
 _MARGIN_NUMERATOR, _MARGIN_DENOMINATOR = 5, 4
 _SAMPLES_PER_SHAPE: Final = 3
 _EXTENSIONS: Final = 26
-_SOL_SHAPE: Final = ((SYSTEM_PROGRAM, b"\2"),)
+_SOL_SHAPE: Final = ((SYSTEM_PROGRAM, b"\2", 1),)
 
-Shape = tuple[tuple[str, bytes], ...]
-"""Programs and instructions of a move, in order: moves of one shape use about as much."""
+Shape = tuple[tuple[str, bytes, int], ...]
+"""Programs, instructions and trace entries of a move's steps: moves of one shape use about as much.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,9 @@ class Sample:
 def with_margin(used_units: int) -> int:
     """Returns the limit for what was used: a quarter more, rounded up.
 
-    The quarter covers what a simulation of some accounts cannot know of others: lamports that were
-    sent ahead to an account that is to be made, and extensions of Token-2022.
+    The quarter covers what a simulation of some accounts cannot know of others: lamports that are
+    sent ahead, after the plan was made, to an account that is to be made, and extensions of
+    Token-2022.
     """
     return -(-used_units * _MARGIN_NUMERATOR // _MARGIN_DENOMINATOR)
 
@@ -83,7 +85,7 @@ def shape_of(move: Move) -> Shape:
     """Returns a move's shape."""
     if not move.steps:
         return _SOL_SHAPE
-    return tuple((step.program, _operation(step)) for step in move.steps)
+    return tuple((step.program, _operation(step), step.trace_entries) for step in move.steps)
 
 
 def samples_of(plan: Plan) -> list[Sample]:

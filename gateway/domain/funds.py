@@ -92,24 +92,19 @@ def _short_of_lamports(
 ) -> str:
     """Returns why the payer of fees (and of rent, and of SOL) cannot pay; "" if it can.
 
-    What it keeps must be nothing or rent-exempt: the runtime refuses what leaves less.
+    What it keeps must be nothing or rent-exempt: the runtime refuses what leaves less. The
+    transactions land in any order, so to end at nothing the least of them must cost that much.
     """
     payers = {batch.fee_payer_address for batch in batches}
     if payers != {plan.source_address} or _pays_its_own(plan, batches):
         return ""
-    need = sum(_fee(plan, batch) for batch in batches) + pending.fee_lamports
-    made = sum(1 for batch in batches for move in batch.moves for _ in creations(move.steps))
-    made += sum(
-        1 for step in creations(plan.prologue) if not held[step.accounts[1].address].lamports
-    )
-    new_accounts = plan.estimate.new_account_count
-    if new_accounts:
-        made = min(new_accounts, made + pending.transfer_count)
-        need += made * (plan.estimate.rent_lamports // new_accounts)
-    if plan.kind is Kind.DISTRIBUTION and not plan.asset.mint:
-        need += pending.amount + sum(move.amount for batch in batches for move in batch.moves)
-    holds = held[plan.source_address].lamports
-    if holds == need or holds - need >= plan.estimate.rent_floor_lamports:
+    costs = [_cost(plan, batch) for batch in batches]
+    need = sum(costs) + pending.fee_lamports + pending.rent_lamports + _prologue_rent(plan, held)
+    if _pays_sol(plan):
+        need += pending.amount
+    holds, floor = held[plan.source_address].lamports, plan.estimate.rent_floor_lamports
+    ends_at_nothing = not pending.count and (len(costs) == 1 or min(costs) >= floor)
+    if holds - need >= floor or (holds == need and ends_at_nothing):
         return ""
     left = "" if holds < need else ", which would leave less than the rent floor"
     return (
@@ -161,11 +156,32 @@ def _pays_its_own(plan: Distribution, batches: Sequence[ClaimedBatch]) -> bool:
     )
 
 
+def _pays_sol(plan: Distribution) -> bool:
+    """True if the amounts are the payer's own lamports."""
+    return plan.kind is Kind.DISTRIBUTION and not plan.asset.mint
+
+
+def _cost(plan: Distribution, batch: ClaimedBatch) -> int:
+    """Returns what a transaction takes of its payer: fee, rent, and SOL that it pays out."""
+    amount = sum(move.amount for move in batch.moves) if _pays_sol(plan) else 0
+    return _fee(plan, batch) + amount + sum(move.rent_lamports for move in batch.moves)
+
+
 def _fee(plan: Distribution, batch: ClaimedBatch) -> int:
     fees = FeeTerms(
         plan.prologue, plan.opening_units, plan.compute_unit_price, plan.lamports_per_signature
     )
     return fees.of(batch.fee_payer_address, batch.moves)[1]
+
+
+def _prologue_rent(plan: Distribution, held: Mapping[str, Held]) -> int:
+    """Returns what the accounts that every transaction makes, if they are not there, lack now."""
+    accounts = [held[step.accounts[1].address] for step in creations(plan.prologue)]
+    return sum(
+        max(0, plan.account_rent_lamports - account.lamports)
+        for account in accounts
+        if account.amount is None
+    )
 
 
 def creations(steps: Sequence[Instruction]) -> Iterator[Instruction]:

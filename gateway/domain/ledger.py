@@ -31,7 +31,7 @@ class Balances:
     """Lamports of all accounts and (mint, amount) of token accounts, instruction by instruction.
 
     `after_lamports` is what the record says of the end: what an account that is made costs is read
-    there, and compared with `rent_lamports`, the rent that the plan reckoned with (0: none).
+    there, and compared with `rent_lamports`, what it must hold by the plan (0: none is made).
     """
 
     lamports: dict[str, int]
@@ -88,8 +88,9 @@ class Balances:
         if account in self.tokens:
             return
         held = self.lamports[account]
-        # An account of wrapped SOL ends with what it was sent on top of its rent.
-        ends_with = self.rent_lamports if mint in NATIVE_MINTS else self.after_lamports[account]
+        is_native = mint in NATIVE_MINTS
+        # An account of wrapped SOL ends with what it was sent on top of its rent, ahead or now.
+        ends_with = self.rent_lamports if is_native else self.after_lamports[account]
         rent = max(ends_with, held)
         if self.rent_lamports and rent != max(self.rent_lamports, held):
             raise DiffersError(
@@ -97,7 +98,7 @@ class Balances:
             )
         self._pay(payer, account, rent - held)
         self.rent_paid_lamports += rent - held
-        self.tokens[account] = (mint, 0)
+        self.tokens[account] = (mint, rent - self.rent_lamports if is_native else 0)
 
     def _transfer(self, uses: list[str], amount: int, fee: int) -> None:
         """Moves tokens; the fee is withheld in the receiving account, outside of its amount."""

@@ -29,7 +29,7 @@ def mint_change(
         return f"{mint.refusal} ({mint.address})"
     # What a transfer makes was not there when it was planned; what all of them make may be by now.
     made = any(True for move in moves for _ in creations(move.steps)) or any(
-        not held[step.accounts[1].address].lamports for step in creations(plan.prologue)
+        held[step.accounts[1].address].amount is None for step in creations(plan.prologue)
     )
     if mint.is_frozen_by_default and made:
         return f"the mint {mint.address} freezes new accounts now, and some would be made"

@@ -76,7 +76,8 @@ class Move:
     """One transfer with what carries it out.
 
     `amount` leaves `source_address`'s hands; `withheld_amount` of it does not arrive. No `steps`
-    means a System transfer from source to recipient.
+    means a System transfer from source to recipient. `rent_lamports` is what whoever pays the fee
+    adds to what the account that is made already holds.
     """
 
     source_address: str
@@ -85,6 +86,7 @@ class Move:
     compute_units: int
     steps: tuple[Instruction, ...] = ()
     withheld_amount: int = 0
+    rent_lamports: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,8 @@ class Plan:
 
     `source_*` is the wallet that pays the fees (of a consolidation whose sources pay their own, the
     first source). `wallets` are all that sign, by address, `destination` whoever receives where
-    that is one wallet of the vault, `lookup_tables` those that its v0 transactions use.
+    that is one wallet of the vault, `lookup_tables` those that its v0 transactions use,
+    `account_rent_lamports` what each token account that is made must hold.
     """
 
     source_wallet_id: UUID
@@ -155,6 +158,7 @@ class Plan:
     prologue: tuple[Instruction, ...] = ()
     skips: Sequence[Skip] = ()
     lookup_tables: LookupTables = NO_TABLES
+    account_rent_lamports: int = 0
     etag: str = field(default="")
 
     def digest(self) -> str:
@@ -225,6 +229,7 @@ class Distribution:
     """A stored distribution. `source_wallet_id` stays when the wallet is deleted later.
 
     `unlock_wallet_ids` is one signing wallet of each key group: what a session has to unlock.
+    `account_rent_lamports` is what each token account that is made must hold.
     `fees_paid_lamports` are as the plan reckons them, `paid` as the chain's record says. Once
     cancelled, `is_cancelled` stays true, and nothing is signed for it any more.
     """
@@ -262,6 +267,7 @@ class Distribution:
     resolutions: Sequence[Resolution] = ()
     lookup_table_addresses: Sequence[str] = ()
     is_cancelled: bool = False
+    account_rent_lamports: int = 0
 
 
 @dataclass(frozen=True, slots=True)

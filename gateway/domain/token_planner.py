@@ -34,19 +34,28 @@ DEFAULT_MEMO: Final = "payout"
 class Holder:
     """A wallet and a token account of it: its address, and its state if it exists.
 
-    `searches` is how many addresses are tried in vain to derive that of the associated account.
+    `searches` is how many addresses are tried in vain to derive that of the associated account,
+    `held_lamports` what somebody sent there ahead, while there is no account.
     """
 
     address: str
     account: str
     state: TokenState | None
     searches: int = 0
+    held_lamports: int = 0
+
+    def missing_lamports(self, account_rent_lamports: int) -> int:
+        """Returns what whoever makes the account has to add to what is there."""
+        if self.state is not None:
+            return 0
+        return max(0, account_rent_lamports - self.held_lamports)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TokenPlanInput:
     """What a payout of a token is made from. The source pays fees and rent.
 
+    `rent_lamports` is what each account of the mint must hold.
     With `is_funded_later` it need not hold the tokens yet, nor have an account of them.
     """
 
@@ -103,13 +112,26 @@ def plan_token_distribution(order: TokenPlanInput) -> Plan:
         asset=asset,
         split=order.split,
         source_account=order.source.account,
+        account_rent_lamports=order.rent_lamports,
     )
     costs = Costs(
-        rent_lamports=created * order.rent_lamports,
+        rent_lamports=sum(move.rent_lamports for move in moves),
         new_account_count=created,
         withheld_amount=sum(move.withheld_amount for move in moves),
     )
     return assemble(terms, pack_moves(terms, moves), costs)
+
+
+def creation(payer: str, holder: Holder, asset: Asset, missing_lamports: int) -> Instruction:
+    """Returns the instruction that makes a holder's associated account."""
+    return programs.create_idempotent(
+        payer,
+        holder.account,
+        holder.address,
+        asset,
+        held_lamports=holder.held_lamports,
+        missing_lamports=missing_lamports,
+    )
 
 
 def creation_units(holder: Holder) -> int:
@@ -138,11 +160,10 @@ def _require_no_fee(mint: MintTerms) -> None:
 def _payment(order: TokenPlanInput, asset: Asset, holder: Holder, share: int) -> Move:
     steps: list[Instruction] = []
     units = UNITS_TRANSFER
+    missing = holder.missing_lamports(order.rent_lamports)
     if holder.state is None:
         require_thawed_creation(order.mint, "recipients")
-        steps.append(
-            programs.create_idempotent(order.source.address, holder.account, holder.address, asset)
-        )
+        steps.append(creation(order.source.address, holder, asset, missing))
         units += creation_units(holder)
     else:
         require_receiving(holder, "recipients")
@@ -163,7 +184,9 @@ def _payment(order: TokenPlanInput, asset: Asset, holder: Holder, share: int) ->
             order.source.account, holder.account, order.source.address, asset, amount, fee
         )
     )
-    return Move(order.source.address, holder.address, amount, units, tuple(steps), fee or 0)
+    return Move(
+        order.source.address, holder.address, amount, units, tuple(steps), fee or 0, missing
+    )
 
 
 def _require_source(order: TokenPlanInput, total: int) -> None:

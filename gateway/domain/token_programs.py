@@ -24,13 +24,24 @@ TRANSFER_CHECKED_WITH_FEE: Final = b"\x1a\x01"
 HARVEST_WITHHELD: Final = b"\x1a\x04"
 
 # What the ATA program calls in turn: GetAccountDataSize, CreateAccount, InitializeImmutableOwner,
-# InitializeAccount3. (Where somebody sent lamports ahead it is two more: such a batch may fail for
-# its length, and is split.)
+# InitializeAccount3. Where somebody sent lamports ahead it is Allocate and Assign instead of
+# CreateAccount, after a Transfer if those lamports are less than the rent.
 _CREATE_TRACE_ENTRIES: Final = 5
 
 
-def create_idempotent(payer: str, account: str, owner: str, asset: Asset) -> Instruction:
-    """ATA program, CreateIdempotent (1): makes `account` for `owner` if it is not there."""
+def create_idempotent(
+    payer: str,
+    account: str,
+    owner: str,
+    asset: Asset,
+    *,
+    held_lamports: int = 0,
+    missing_lamports: int = 0,
+) -> Instruction:
+    """ATA program, CreateIdempotent (1): makes `account` for `owner` if it is not there.
+
+    `held_lamports` are there already, though no account is; the payer adds `missing_lamports`.
+    """
     return Instruction(
         ASSOCIATED_TOKEN,
         (
@@ -42,7 +53,7 @@ def create_idempotent(payer: str, account: str, owner: str, asset: Asset) -> Ins
             AccountUse(asset.token_program),
         ),
         b"\1",
-        _CREATE_TRACE_ENTRIES,
+        _CREATE_TRACE_ENTRIES + (1 + (missing_lamports > 0) if held_lamports else 0),
     )
 
 

@@ -20,6 +20,7 @@ from gateway.domain.token_planner import (
     UNITS_MEMO,
     UNITS_TRANSFER,
     Holder,
+    creation,
     creation_units,
     require_movable,
     require_receiving,
@@ -31,6 +32,7 @@ from gateway.domain.token_planner import (
 class TokenSweepInput:
     """What a consolidation of a token is made from. Rent of closed accounts goes to the payer.
 
+    `rent_lamports` is what each account of the mint must hold.
     `sources` has each account of each source; one without an account says that there is none.
     """
 
@@ -56,13 +58,10 @@ def plan_token_sweep(order: TokenSweepInput) -> Plan:
     """
     asset = require_movable(order.mint)
     prologue: tuple[Instruction, ...] = ()
+    missing = order.destination.missing_lamports(order.rent_lamports)
     if order.destination.state is None:
         require_thawed_creation(order.mint, "destination_wallet_id")
-        prologue = (
-            programs.create_idempotent(
-                order.fee_payer, order.destination.account, order.destination.address, asset
-            ),
-        )
+        prologue = (creation(order.fee_payer, order.destination, asset, missing),)
     else:
         require_receiving(order.destination, "destination_wallet_id")
     moves: list[Move] = []
@@ -91,11 +90,12 @@ def plan_token_sweep(order: TokenSweepInput) -> Plan:
         asset=asset,
         destination=(order.destination.address, order.destination_wallet_id),
         prologue=prologue,
+        account_rent_lamports=order.rent_lamports,
         prologue_units=creation_units(order.destination) if prologue else 0,
         skips=skips,
     )
     costs = Costs(
-        rent_lamports=order.rent_lamports * len(prologue),
+        rent_lamports=missing,
         new_account_count=len(prologue),
         refund_lamports=sum(
             # Of wrapped SOL the balance is among the lamports, and goes where the tokens go.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from gateway.domain.chain import Account, Chain, Commitment
@@ -65,7 +66,7 @@ class TokenReadings:
             searches.append(tried)
         found = await read_accounts(self._chain, accounts, "finalized")
         return [
-            Holder(owner, account, _state(data, mint, owner, field), tried)
+            _holder(Holder(owner, account, None, tried), data, mint, field)
             for owner, account, data, tried in zip(owners, accounts, found, searches, strict=True)
         ]
 
@@ -122,12 +123,16 @@ def _decoded(account: Account) -> TokenState | None:
         return None
 
 
-def _state(account: Account | None, mint: MintTerms, owner: str, field: str) -> TokenState | None:
-    if account is None or (account.owner not in TOKEN_PROGRAMS and not account.data):
-        return None  # lamports that somebody sent there ahead do not make it an account
+def _holder(holder: Holder, account: Account | None, mint: MintTerms, field: str) -> Holder:
+    """Returns the holder with what was read at the address of its associated account."""
+    if account is None:
+        return holder
+    if account.owner not in TOKEN_PROGRAMS and not account.data:
+        # Lamports that somebody sent there ahead do not make it an account.
+        return replace(holder, held_lamports=account.lamports)
     state = _decoded(account)
     if state is None or (account.owner, state.mint) != (mint.program, mint.address):
         raise PreconditionFailedError(
-            f"the associated account of {owner} is not one of this mint", field=field
+            f"the associated account of {holder.address} is not one of this mint", field=field
         )
-    return state
+    return replace(holder, state=state)

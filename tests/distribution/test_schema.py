@@ -53,6 +53,8 @@ FROZEN: Final = [
     SELECT id, 99, 0, 1, 1, 'planned', '', NULL, NULL, '', 1, 0, 0 FROM distributions""",
     "UPDATE distribution_batches SET state = 'split' WHERE position = 0",
     "UPDATE transfers SET steps = '[]'",
+    "UPDATE transfers SET rent_lamports = 1",
+    "UPDATE distributions SET account_rent_lamports = 1",
     "UPDATE distribution_batches SET fee_lamports = 1",
     "UPDATE distributions SET mint = 'x', token_program = 'x'",
     "UPDATE distributions SET state = 'completed'",

@@ -48,7 +48,7 @@ def test_a_shape_is_programs_and_instructions() -> None:
     """Amounts, addresses and texts are not part of it; harvesting is told from fee transfers."""
     asset = Asset("mint", TOKEN_2022, 6)
     assert shape_of(paying(1)) == shape_of(paying(2**63))
-    assert shape_of(Move("a", "b", 1, 300)) == ((SYSTEM_PROGRAM, b"\2"),)
+    assert shape_of(Move("a", "b", 1, 300)) == ((SYSTEM_PROGRAM, b"\2", 1),)
     with_fee = Move("a", "b", 1, 1, (transfer_checked("a", "b", "c", asset, 1, 1),))
     harvest = Move("a", "b", 1, 1, (harvest_withheld("mint", "a"),))
     assert shape_of(with_fee) != shape_of(harvest)

@@ -13,7 +13,7 @@ from gateway.domain.amounts import U64_MAX
 from gateway.domain.errors import OutOfRangeError, PreconditionFailedError, TotalTooSmallError
 from gateway.domain.mints import FeeRate, MintTerms, TokenState
 from gateway.domain.orders import TransferFee
-from gateway.domain.packing import TransactionVersion
+from gateway.domain.packing import LIMITS, TransactionVersion
 from gateway.domain.plans import FeeRates, Plan
 from gateway.domain.splits import EvenSplit, RandomSplit, Split, WeightedSplit
 from gateway.domain.token_planner import Holder, TokenPlanInput, plan_token_distribution
@@ -52,16 +52,25 @@ def split_of(kind: str, seed: bytes, count: int) -> Split:
 
 
 def payout(
-    made: Sequence[bool], total: int, fee: FeeRate | None, bearer: TransferFee, **changes: object
+    ahead: Sequence[int | None],
+    total: int,
+    fee: FeeRate | None,
+    bearer: TransferFee,
+    **changes: object,
 ) -> TokenPlanInput:
-    """An order of a source that holds all there can be; `made` says who needs an account."""
+    """An order of a source that holds all there can be.
+
+    `ahead` is None for who has an account, else what the address of the one to be made holds.
+    """
     source = address(0, 1)
     order = TokenPlanInput(
         source_wallet_id=UUID(int=1),
         source=Holder(source, address(0, 2), account(source, U64_MAX)),
         recipients=[
-            Holder(address(n, 3), address(n, 4), None if new else account(address(n, 3), 0), n % 5)
-            for n, new in enumerate(made)
+            Holder(address(n, 3), address(n, 4), account(address(n, 3), 0))
+            if held is None
+            else Holder(address(n, 3), address(n, 4), None, n % 5, held)
+            for n, held in enumerate(ahead)
         ],
         mint=mint(fee),
         total_amount=total,
@@ -78,30 +87,33 @@ def payout(
 @given(
     kind=st.sampled_from(["even", "random", "weighted"]),
     seed=st.binary(min_size=32, max_size=32),
-    made=st.lists(st.booleans(), min_size=1, max_size=40),
+    ahead=st.lists(
+        st.none() | st.sampled_from([0, 1, RENT - 1, RENT, U64_MAX]), min_size=1, max_size=40
+    ),
     total=st.integers(1, U64_MAX),
     fee=fees,
     bearer=st.sampled_from([TransferFee.RECIPIENT, TransferFee.SOURCE]),
     version=versions,
 )
-@example("even", bytes(32), [False], U64_MAX, FeeRate(100, U64_MAX), SOURCE, LEGACY)
-@example("even", bytes(32), [True], 1, FeeRate(10_000, U64_MAX), SOURCE, LEGACY)
-@example("even", bytes(32), [True], U64_MAX, FeeRate(0, U64_MAX), SOURCE, LEGACY)
-@example("even", bytes(32), [True], U64_MAX, FeeRate(10_000, 0), SOURCE, LEGACY)
+@example("even", bytes(32), [None], U64_MAX, FeeRate(100, U64_MAX), SOURCE, LEGACY)
+@example("even", bytes(32), [0], 1, FeeRate(10_000, U64_MAX), SOURCE, LEGACY)
+@example("even", bytes(32), [0], U64_MAX, FeeRate(0, U64_MAX), SOURCE, LEGACY)
+@example("even", bytes(32), [0], U64_MAX, FeeRate(10_000, 0), SOURCE, LEGACY)
 def test_payouts_add_up(
     kind: str,
     seed: bytes,
-    made: list[bool],
+    ahead: list[int | None],
     total: int,
     fee: FeeRate | None,
     bearer: TransferFee,
     version: TransactionVersion,
 ) -> None:
     """The total leaves, or the total arrives, to the unit; each recipient gets at least a unit; one
-    seed gives one plan.
+    seed gives one plan. Rent is what accounts lack that are made (`ahead` is None where one is).
     """
-    split = split_of(kind, seed, len(made))
-    order = payout(made, total, fee, bearer, split=split, version=version)
+    order = payout(
+        ahead, total, fee, bearer, split=split_of(kind, seed, len(ahead)), version=version
+    )
     try:
         plan = plan_token_distribution(order)
     except (TotalTooSmallError, OutOfRangeError, PreconditionFailedError):
@@ -114,7 +126,15 @@ def test_payouts_add_up(
     assert plan.estimate.withheld_amount == left - arrived
     assert all(move.amount - move.withheld_amount >= 1 for move in moves)
     assert all(move.withheld_amount == (fee.of(move.amount) if fee else 0) for move in moves)
-    assert plan.estimate.rent_lamports == RENT * sum(made)
+    made = [held for held in ahead if held is not None]
+    assert plan.estimate.rent_lamports == sum(max(0, RENT - held) for held in made)
+    assert plan.estimate.rent_lamports == sum(move.rent_lamports for move in moves)
+    assert plan.estimate.new_account_count == len(made)
+    assert plan.estimate.maximum_lamports >= RENT * len(made)
+    for batch in plan.batches:
+        carried = moves[batch.first_transfer : batch.first_transfer + batch.transfer_count]
+        entries = sum(step.trace_entries for move in carried for step in move.steps)
+        assert entries <= LIMITS[version].trace_entries_max
     _is_whole(plan)
     assert plan == plan_token_distribution(order)
 
@@ -127,15 +147,15 @@ def test_what_a_fee_lifts_above_u64_is_refused(total: int, fee: FeeRate) -> None
     what arrives of the largest transfer is a plan.
     """
     with pytest.raises(OutOfRangeError, match="transfer fee exceed u64") as caught:
-        plan_token_distribution(payout([True], total, fee, SOURCE))
+        plan_token_distribution(payout([0], total, fee, SOURCE))
     assert caught.value.field == "total_amount"
-    many = payout([True] * 2, U64_MAX, FeeRate(1, U64_MAX), SOURCE, is_funded_later=True)
+    many = payout([0] * 2, U64_MAX, FeeRate(1, U64_MAX), SOURCE, is_funded_later=True)
     with pytest.raises(OutOfRangeError, match="the total and its fees") as caught:
         plan_token_distribution(many)
     assert caught.value.field == "total_amount"
     capped = dataclasses.replace(fee, maximum=U64_MAX - 1)
     most = U64_MAX - capped.of(U64_MAX)
-    plan = plan_token_distribution(payout([True], most, capped, SOURCE))
+    plan = plan_token_distribution(payout([0], most, capped, SOURCE))
     assert plan.total_amount - plan.estimate.withheld_amount == most
 
 

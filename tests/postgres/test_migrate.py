@@ -71,6 +71,41 @@ async def test_a_script_that_fails_leaves_nothing(empty_database_url: str, direc
     assert tables == 0
 
 
+_OLD_PLAN = """
+INSERT INTO distributions (id, etag, source_wallet_id, source_address, total_amount, transfer_count,
+    batch_count, split_kind, split_seed, transaction_version, compute_unit_price, opening_units,
+    base_fee_lamports, priority_fee_lamports, rent_lamports, required_lamports, rent_floor_lamports,
+    new_account_count, mint, token_program)
+VALUES (gen_random_uuid(), 'e', gen_random_uuid(), 's', 3, 3, 1, 'even', '', 'legacy', 0, 600,
+    5000, 0, 2976880, 2981880, 650240, 2, 'm', 'p');
+INSERT INTO distribution_batches (distribution_id, position, first_transfer, transfer_count,
+    total_amount) SELECT id, 0, 0, 3, 3 FROM distributions;
+INSERT INTO transfers (distribution_id, position, batch_position, recipient_address, amount, steps)
+SELECT id, n, 0, repeat(n::text, 32), 1, CASE n WHEN 1 THEN '[["Token",[],"",1]]'
+    ELSE '[["ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL",[],"01",5],["Token",[],"",1]]' END
+FROM distributions, generate_series(0, 2) AS n;
+"""
+
+
+async def test_plans_of_before_keep_what_they_reckon_with(
+    empty_database_url: str, directory: Path
+) -> None:
+    """A plan that was frozen when all accounts cost the same has that as each transfer's rent."""
+    for migration in load_migrations():
+        if migration.name >= "0009":
+            (directory / migration.name).unlink()
+    await migrate(empty_database_url, directory)
+    connection = await asyncpg.connect(empty_database_url)
+    async with connection.transaction():
+        await connection.execute(_OLD_PLAN)
+    await migrate(empty_database_url)
+    rents = await connection.fetch("SELECT rent_lamports FROM transfers ORDER BY position")
+    each = await connection.fetchval("SELECT account_rent_lamports FROM distributions")
+    await connection.close()
+    assert [int(row["rent_lamports"]) for row in rents] == [1_488_440, 0, 1_488_440]
+    assert each == 1_488_440
+
+
 @pytest.mark.parametrize("name", ["9999_gap.sql", "notes.sql", "0001_double.sql"])
 def test_file_names_are_in_sequence(directory: Path, name: str) -> None:
     """A gap, a repeated number or a name without one is refused."""

@@ -20,8 +20,8 @@ WITH found AS (
     ORDER BY a.batch_position LIMIT $2
 )
 SELECT a.signature, a.wire, b.fee_lamports, d.source_address AS payer, d.kind, d.prologue,
-       div(d.rent_lamports, greatest(d.new_account_count, 1)) AS rent, t.source_address,
-       t.recipient_address, t.amount, t.withheld_amount, t.compute_units, t.steps
+       d.account_rent_lamports, t.source_address, t.recipient_address, t.amount,
+       t.withheld_amount, t.compute_units, t.steps, t.rent_lamports
 FROM found a
 JOIN distribution_batches b ON b.distribution_id = $1 AND b.position = a.batch_position
 JOIN distributions d ON d.id = $1
@@ -57,7 +57,7 @@ class DistributionReceipts:
                 tables,
                 Kind(rows[0]["kind"]),
                 decode_steps(rows[0]["prologue"]),
-                int(rows[0]["rent"]),
+                int(rows[0]["account_rent_lamports"]),
             )
             for signature, rows in grouped.items()
         ]

@@ -45,6 +45,7 @@ TRANSFER_COLUMNS: Final = (
     "withheld_amount",
     "compute_units",
     "steps",
+    "rent_lamports",
 )
 
 _BIGINT_MAX: Final = 2**63 - 1
@@ -89,6 +90,7 @@ def plan_columns(plan: Plan) -> dict[str, object]:
         "destination_address": "" if plan.destination is None else plan.destination[0],
         "prologue": encode_steps(plan.prologue),
         "lamports_per_signature": plan.lamports_per_signature,
+        "account_rent_lamports": plan.account_rent_lamports,
     }
 
 
@@ -110,7 +112,7 @@ def transfer_lines(distribution_id: UUID, plan: Plan) -> Iterator[str]:
             f"{distribution_id}\t{item.position}\t{item.batch_position}"
             f"\t{move.recipient_address}\t{move.amount}\t{move.source_address}"
             f"\t{move.withheld_amount}\t{move.compute_units}"
-            f"\t{encode_steps(move.steps) if move.steps else ''}"
+            f"\t{encode_steps(move.steps) if move.steps else ''}\t{move.rent_lamports}"
         )
 
 
@@ -230,6 +232,7 @@ def distribution_from_row(
         ],
         lookup_table_addresses=tables.get(row["id"], ()),
         is_cancelled=row["is_cancelled"],
+        account_rent_lamports=int(row["account_rent_lamports"]),
     )
 
 
@@ -262,6 +265,7 @@ def move_from_row(row: Row, source_address: str) -> Move:
         compute_units=row["compute_units"],
         steps=decode_steps(row["steps"]) if row["steps"] else (),
         withheld_amount=int(row["withheld_amount"]),
+        rent_lamports=int(row["rent_lamports"]),
     )
 
 

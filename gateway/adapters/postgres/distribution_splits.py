@@ -18,7 +18,7 @@ _WHOLE: Final = """
 SELECT b.position AS batch, b.first_transfer, b.fee_payer_address, d.kind,
        d.source_address AS payer, d.prologue, d.opening_units, d.compute_unit_price,
        d.lamports_per_signature, t.source_address, t.recipient_address, t.amount,
-       t.withheld_amount, t.compute_units, t.steps
+       t.withheld_amount, t.compute_units, t.steps, t.rent_lamports
 FROM distribution_batches b
 JOIN distributions d ON d.id = b.distribution_id
 JOIN transfers t ON t.distribution_id = b.distribution_id AND t.position >= b.first_transfer

@@ -34,7 +34,7 @@ RETURNING b.position
 """
 _MOVES: Final = """
 SELECT b.position AS batch, b.fee_payer_address, d.source_address AS payer, t.source_address,
-       t.recipient_address, t.amount, t.withheld_amount, t.compute_units, t.steps
+       t.recipient_address, t.amount, t.withheld_amount, t.compute_units, t.steps, t.rent_lamports
 FROM distribution_batches b
 JOIN distributions d ON d.id = b.distribution_id
 JOIN transfers t ON t.distribution_id = b.distribution_id AND t.position >= b.first_transfer
@@ -43,9 +43,14 @@ WHERE b.distribution_id = $1 AND b.position = ANY($2::integer[]) ORDER BY t.posi
 """
 _PENDING: Final = """
 SELECT count(*) AS attempts, coalesce(sum(b.fee_lamports), 0) AS fees,
-       coalesce(sum(b.total_amount), 0) AS amount, coalesce(sum(b.transfer_count), 0) AS transfers
+       coalesce(sum(b.total_amount), 0) AS amount, coalesce(sum(made.rent), 0) AS rent
 FROM attempts a JOIN distribution_batches b
   ON b.distribution_id = a.distribution_id AND b.position = a.batch_position
+CROSS JOIN LATERAL (
+    SELECT sum(t.rent_lamports) AS rent FROM transfers t
+    WHERE t.distribution_id = b.distribution_id AND t.position >= b.first_transfer
+      AND t.position < b.first_transfer + b.transfer_count
+) AS made
 WHERE a.distribution_id = $1 AND a.state IN ('signed', 'sent')
 """
 # Whoever needs both locks takes the distribution's first, as a cancel does.
@@ -97,7 +102,7 @@ class DistributionWork(DistributionReceipts):
         row = await self._connection.fetchrow(_PENDING, distribution_id)
         if row is None:
             return Pending()
-        return Pending(row["attempts"], int(row["fees"]), int(row["amount"]), int(row["transfers"]))
+        return Pending(row["attempts"], int(row["fees"]), int(row["amount"]), int(row["rent"]))
 
     async def adopt(self, distribution_id: UUID, worker: UUID, lease_s: float) -> int:
         """Leases all in-flight and unknown batches that nobody works on; returns how many are its.

@@ -774,7 +774,7 @@ class CostEstimate(_message.Message):
     priority_fee_lamports: _builtins.int
     """Priority fees at the planned price and limit."""
     rent_lamports: _builtins.int
-    """Rent for accounts that are created."""
+    """Rent for accounts that are created, less the lamports that somebody sent there ahead."""
     required_lamports: _builtins.int
     """What the wallet that pays must hold: fees and rent, and the total if that is SOL of its own."""
     rent_floor_lamports: _builtins.int
@@ -783,7 +783,7 @@ class CostEstimate(_message.Message):
     """Accounts that do not exist yet and will."""
     maximum_lamports: _builtins.int
     """The most that fees and rent can come to: every transaction fails and is split down to single
-    transfers.
+    transfers, and what was sent ahead to accounts is gone when they are created.
     """
     refund_lamports: _builtins.int
     """Rent that comes back by closing accounts or withdrawing excess."""
