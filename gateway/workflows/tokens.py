@@ -80,9 +80,10 @@ class TokenWorkflows:
         the beginning; a wallet's failure is its own.
         """
         book = self._book()
+        # A node refuses to list accounts of a mint that is none, for each wallet anew.
+        mints = await _places(book, token_filter.mints)
         read: Callable[[Sequence[str]], Awaitable[_Batch]]
         if token_filter.associated_only:
-            mints = await _places(book, token_filter.mints)
             read, size = partial(self._associated, mints), ACCOUNTS_PER_CALL // len(mints)
         else:
             read, size = partial(self._of_wallets, token_filter.mints), _WALLETS_PER_BATCH

@@ -126,9 +126,11 @@ async def test_mints_narrow_the_list(gateway: Gateway, tokens: TokenChain, svm_r
     assert 3 == len(wallet.token_balances)
 
 
-async def test_a_node_that_lists_another_mint(gateway: Gateway, svm_rpc: SvmRpc) -> None:
+async def test_a_node_that_lists_another_mint(
+    gateway: Gateway, tokens: TokenChain, svm_rpc: SvmRpc
+) -> None:
     """Accounts of a mint that was not asked for are no answer: the wallet has an error."""
-    owner, mint = Keypair().pubkey(), Keypair().pubkey()
+    owner, mint = Keypair().pubkey(), tokens.mint(TOKEN, 0)
     data = bytes(Keypair().pubkey()) + bytes(owner) + bytes(101)
     entry = {
         "pubkey": str(Keypair().pubkey()),
@@ -168,6 +170,20 @@ async def test_mistakes_are_named(
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.FAILED_PRECONDITION,
     }
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_what_is_no_mint_is_one_error(
+    gateway: Gateway, tokens: TokenChain, svm_rpc: SvmRpc, count: int
+) -> None:
+    """A mint that does not exist is refused by name before a wallet is read, whatever the mode."""
+    mints = [str(tokens.mint(TOKEN, 0)), str(Keypair().pubkey())][-count:]
+    owners = [Keypair().pubkey() for _ in range(40)]
+    call = gateway.balances.StreamTokenBalances(of(*owners, mints=mints))
+    refusal = await stream_refusal(call)
+    assert grpc.StatusCode.FAILED_PRECONDITION is refusal.code
+    assert (f"filter.mints[{count - 1}]",) == refusal.fields
+    assert 0 == svm_rpc.count(BY_OWNER)
 
 
 async def test_a_deadline_ends_the_reading_not_the_stream(

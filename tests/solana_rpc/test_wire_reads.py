@@ -135,13 +135,14 @@ OTHER = str(signed("legacy").signatures[0])
         [entry(), entry(OTHER), entry(str(signed("v0").signatures[0]))],
         [entry("1" * 63)],
         [entry(slot=-1)],
+        [entry(slot=6), entry(OTHER, slot=7)],
         [entry(str(Keypair().sign_message(b"before")))],
         None,
         {},
     ],
 )
 async def test_lists_that_were_not_asked_for(listed: Any) -> None:
-    """Twice the same, more than the limit, no signature, or `before` itself: an error."""
+    """Twice the same, more than the limit, no signature, older first, or `before`: an error."""
     before = str(listed[0]["signature"]) if listed and len(listed) == 1 else ""
     node = FakeNode(lambda i, _m, _p: result(i, listed))
     with pytest.raises(RpcError):

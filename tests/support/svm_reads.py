@@ -26,7 +26,12 @@ _ACCOUNT_KIND = 2
 
 
 def token_accounts(chain: SvmChain, owner: Pubkey, where: dict[str, str]) -> list[tuple[Any, Any]]:
-    """Return (address, account) of an owner's token accounts, of a program or of a mint."""
+    """Return (address, account) of an owner's token accounts, of a program or of a mint.
+
+    Raises ValueError for what is no mint, as a node answers -32602 and "could not find mint".
+    """
+    if "mint" in where and chain.svm.get_account(Pubkey.from_string(where["mint"])) is None:
+        raise ValueError("could not find mint")
     wanted = where.get("programId")
     programs = [Pubkey.from_string(wanted)] if wanted else TOKEN_PROGRAMS
     found = [item for program in programs for item in chain.svm.get_program_accounts(program)]

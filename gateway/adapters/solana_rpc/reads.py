@@ -1,6 +1,7 @@
 """Reads of single wallets: token accounts and history."""
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, cast
 
 from gateway.adapters.solana_rpc import wire, wire_reads
@@ -110,6 +111,8 @@ class WalletReads:
             names = {item.signature for item in found}
             if len(found) > limit or len(names) != len(found) or names & {before, until}:
                 raise ValueError("signatures that were not asked for, or one twice")
+            if any(older.slot > newer.slot for newer, older in pairwise(found)):
+                raise ValueError("signatures that are not newest first")
 
         answer = await self._pool.read(
             "getSignaturesForAddress", [address, options], list[wire_reads.SignatureWire], check
