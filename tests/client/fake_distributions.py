@@ -69,6 +69,14 @@ class _Distributions:
         token = "" if request.page_token else "next"
         return pb.ListDistributionsResponse(distributions=found, next_page_token=token)
 
+    def list_transfers(self, _request: Any, _context: Any) -> Any:
+        paid = pb.Transfer.STATE_FINALIZED
+        found = [
+            pb.Transfer(position=at, amount=2**63 + at, state=paid, fee_lamports=5_000)
+            for at in range(2)
+        ]
+        return pb.ListTransfersResponse(transfers=found)
+
     def create_consolidation(self, request: Any, context: Any) -> Any:
         self._gateway.orders.append(request)
         self._gateway.called("CreateConsolidation", context)

@@ -1,5 +1,7 @@
-"""`solward distribute`: resolving what is UNKNOWN, estimates of what would be created."""
+"""`solward distribute`: resolving what is UNKNOWN, estimates, what became of transfers."""
 
+import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +71,21 @@ def test_an_estimate_is_asked_for_the_same_payout(
     for name in ("source_wallet_id", "recipients", "total_amount", "split", "mint"):
         assert getattr(estimate, name) == getattr(create, name)
     assert (estimate.transfer_fee, estimate.memo) == (create.transfer_fee, create.memo)
+
+
+def test_a_fee_is_that_of_the_transaction(
+    gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every transfer of a transaction shows its whole fee, and the column's name says so."""
+    argv = ["distribute", "transfers", wallet(9).id, "--target", gateway.target]
+    assert 0 == main([*argv, "--csv"])
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [("5000", "FINALIZED")] * 2 == [
+        (row["transaction_fee_lamports"], row["state"]) for row in rows
+    ]
+    assert 0 == main([*argv, "--json"])
+    listed = json.loads(capsys.readouterr().out)
+    assert [(5_000, 2**63), (5_000, 2**63 + 1)] == [
+        (item["transaction_fee_lamports"], item["amount"]) for item in listed
+    ]
+    assert "fee_lamports" not in listed[0].keys() | rows[0].keys()

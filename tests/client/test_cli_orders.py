@@ -169,3 +169,25 @@ def test_distributions_are_listed(gateway: FakeGateway, capsys: pytest.CaptureFi
     assert "the newest 25; --all shows all\n" == cut.err
     assert 0 == main([*argv, "--all", "--json"])
     assert 102 == len(json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["balance", "batch", "--tag", ""],
+        ["balance", "batch", "--addresses", ""],
+        ["balance", "tokens", "--wallets", ""],
+        ["balance", "total", "--tag", "desk", "--mint", ""],
+        [*PAYOUT, "--total", "5", "--to-wallets", "-", "--mint", ""],
+        [*PAYOUT, "--total", "5", "--to-wallets", "-", "--lookup-tables", ""],
+    ],
+)
+def test_what_is_empty_is_said(
+    gateway: FakeGateway, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """A shell's variable that is not set is neither everything, nor SOL, nor a traceback."""
+    with pytest.raises(SystemExit) as caught:
+        main([*arguments, "--target", gateway.target])
+    assert 2 == caught.value.code
+    assert f"argument {arguments[-2]}: it is empty" in capsys.readouterr().err
+    assert [] == gateway.calls

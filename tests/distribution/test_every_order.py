@@ -24,7 +24,6 @@ from gateway.domain.states import BatchState, DistributionState
 from gateway.workflows.distribution_run import RunConfig
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from solward_client.cli import distributions as cli
-from solward_client.cli.plain import plain
 from tests.distribution.checks import assert_as_estimated
 from tests.distribution.support import SEED, TOKEN, Desk
 from tests.distribution.tokens import TokenWorld
@@ -163,11 +162,10 @@ async def assert_exported(desk: Desk, done: Distribution) -> None:
     page, asset = await desk.workflows.list_transfers(done.id, 1_000)
     shown = [messages.transfer(item, asset) for item in page.items]
     sheet = io.StringIO()
-    writer = csv.writer(sheet, lineterminator="\n")
-    writer.writerows([cli._csv_cell(item, name) for name in cli.TRANSFER_COLUMNS] for item in shown)
+    cli.write_csv(shown, sheet)
     rows = list(csv.reader(io.StringIO(sheet.getvalue())))
-    as_json = [plain(item) for item in shown]
-    assert rows == [[str(item[name]) for name in cli.TRANSFER_COLUMNS] for item in as_json]
+    as_json = [cli.transfer_row(item) for item in shown]
+    assert rows[1:] == [[str(item[name]) for name in cli.TRANSFER_COLUMNS] for item in as_json]
     assert [item["position"] for item in as_json] == list(range(done.transfer_count))
     assert sum(item["amount"] for item in as_json) == done.total_amount
     paid = [item for item in shown if item.state == pb.Transfer.STATE_FINALIZED]

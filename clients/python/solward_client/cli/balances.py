@@ -10,7 +10,7 @@ from solward_client.balances import select
 from solward_client.cli.amounts import sol
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context
-from solward_client.cli.inputs import UsageError, is_uuid, read_lines
+from solward_client.cli.inputs import UsageError, filled, is_uuid, read_lines
 from solward_client.cli.plain import plain
 from solward_client.client import Solward
 
@@ -89,16 +89,23 @@ def add(root: Group) -> None:
 
 
 def _add_selection(add_argument: Callable[..., object]) -> None:
-    add_argument("--master", metavar="UUID", help="all wallets of this master")
-    add_argument("--tag", metavar="TAG", help="all wallets with this tag")
-    add_argument("--group", metavar="NAME", help="all wallets of this policy group")
-    add_argument("--wallets", metavar="FILE", help="UUIDs, one a line, - for stdin")
-    add_argument("--addresses", metavar="FILE", help="addresses, one a line, - for stdin")
+    add_argument("--master", metavar="UUID", type=filled, help="all wallets of this master")
+    add_argument("--tag", metavar="TAG", type=filled, help="all wallets with this tag")
+    add_argument("--group", metavar="NAME", type=filled, help="all wallets of this policy group")
+    add_argument("--wallets", metavar="FILE", type=filled, help="UUIDs, one a line, - for stdin")
+    add_argument(
+        "--addresses", metavar="FILE", type=filled, help="addresses, one a line, - for stdin"
+    )
 
 
 def _add_filter(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--mint", metavar="ADDRESS", action="append", default=[], help="only this mint; repeatable"
+        "--mint",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        type=filled,
+        help="only this mint; repeatable",
     )
     command.add_argument(
         "--associated-only",

@@ -2,13 +2,16 @@
 
 import csv
 import sys
+from collections.abc import Iterable
 from itertools import islice
+from typing import TextIO
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from solward_client.cli import gathering, orders, plans, resolutions
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context
 from solward_client.cli.following import follow
+from solward_client.cli.plain import Plain, cell, plain
 from solward_client.cli.signing import add_session_option
 
 TRANSFER_COLUMNS = (
@@ -20,7 +23,7 @@ TRANSFER_COLUMNS = (
     "state",
     "transaction_signature",
     "slot",
-    "fee_lamports",
+    "transaction_fee_lamports",
     "receipt",
     "error",
 )
@@ -125,19 +128,26 @@ def _transfers(context: Context) -> int:
     with context.client() as solward:
         found = solward.distributions.transfers(options.distribution)
         if options.csv:
-            writer = csv.writer(sys.stdout, lineterminator="\n")
-            writer.writerow(TRANSFER_COLUMNS)
-            for item in found:
-                writer.writerow([_csv_cell(item, column) for column in TRANSFER_COLUMNS])
+            write_csv(found, sys.stdout)
         else:
-            context.output.table(found, SHOWN_COLUMNS if not options.as_json else TRANSFER_COLUMNS)
+            context.output.rows([transfer_row(item) for item in found], SHOWN_COLUMNS)
     return 0
 
 
-def _csv_cell(item: pb.Transfer, column: str) -> str:
-    if column == "state":
-        return pb.Transfer.State.Name(item.state).removeprefix("STATE_")
-    return str(getattr(item, column))
+def write_csv(transfers: Iterable[pb.Transfer], file: TextIO) -> None:
+    """Write transfers as CSV, a line for each after the names of the columns."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(TRANSFER_COLUMNS)
+    for item in transfers:
+        row = transfer_row(item)
+        writer.writerow([cell(row[column]) for column in TRANSFER_COLUMNS])
+
+
+def transfer_row(item: pb.Transfer) -> Plain:
+    """Return a transfer; the fee by a name that keeps people from adding it up over transfers."""
+    row = plain(item)
+    row["transaction_fee_lamports"] = row.pop("fee_lamports")
+    return row
 
 
 def _pause(context: Context) -> int:

@@ -98,6 +98,13 @@ def moment(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def filled(text: str) -> str:
+    """Refuse an empty text, such as a shell makes of a variable that is not set. For argparse."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
 def is_uuid(text: str) -> bool:
     """Return whether a text is a UUID, so that commands can take an id or an address."""
     try:

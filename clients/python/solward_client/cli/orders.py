@@ -6,7 +6,7 @@ from solward.gateway.v1 import distribution_service_pb2 as pb
 from solward_client import distributions as plans
 from solward_client.cli.amounts import amount
 from solward_client.cli.context import Context
-from solward_client.cli.inputs import UsageError, read_lines, refuse_shared_stdin
+from solward_client.cli.inputs import UsageError, filled, read_lines, refuse_shared_stdin
 from solward_client.client import Solward
 
 SPLITS = ("even", "random", "weighted")
@@ -30,27 +30,35 @@ def add_payout(parser: argparse.ArgumentParser) -> None:
         type=amount,
         help='lamports, or such as "1.5sol"; of a token its base units',
     )
-    parser.add_argument("--mint", metavar="ADDRESS", default="", help="of a token; default SOL")
+    parser.add_argument("--mint", metavar="ADDRESS", type=filled, help="of a token; default SOL")
     parser.add_argument(
         "--transfer-fee", choices=sorted(FEES), help="who bears the fee of a mint that takes one"
     )
     parser.add_argument("--memo", metavar="TEXT", default="", help="for accounts that require one")
     to = parser.add_mutually_exclusive_group(required=True)
-    to.add_argument("--to-master", metavar="UUID", help="with --first-index and --count")
-    to.add_argument("--to-wallets", metavar="FILE", help="wallet UUIDs, one a line, - for stdin")
-    to.add_argument("--to-addresses", metavar="FILE", help="addresses, one a line, - for stdin")
+    to.add_argument(
+        "--to-master", metavar="UUID", type=filled, help="with --first-index and --count"
+    )
+    to.add_argument(
+        "--to-wallets", metavar="FILE", type=filled, help="wallet UUIDs, one a line, - for stdin"
+    )
+    to.add_argument(
+        "--to-addresses", metavar="FILE", type=filled, help="addresses, one a line, - for stdin"
+    )
     parser.add_argument("--first-index", type=int, metavar="N", help="of --to-master; default 0")
     parser.add_argument("--count", type=int, metavar="N", help="how many of --to-master's wallets")
     parser.add_argument("--split", choices=SPLITS, default="even", help="default even")
     parser.add_argument("--seed", metavar="HEX", help="of a random split, 32 bytes")
-    parser.add_argument("--weights", metavar="FILE", help="of a weighted split, one a line")
+    parser.add_argument(
+        "--weights", metavar="FILE", type=filled, help="of a weighted split, one a line"
+    )
     _add_tables(parser)
 
 
 def payout(context: Context, solward: Solward) -> plans.Payout:
     """Return the payout that the options order. Raises UsageError."""
     options = context.options
-    total = options.total.of(options.mint)
+    total = options.total.of(options.mint or "")
     refuse_shared_stdin(
         options.to_wallets, options.to_addresses, options.weights, options.lookup_tables
     )
@@ -60,7 +68,7 @@ def payout(context: Context, solward: Solward) -> plans.Payout:
         _recipients(options),
         total,
         _split(options),
-        options.mint,
+        options.mint or "",
         FEES.get(options.transfer_fee, pb.TRANSFER_FEE_UNSPECIFIED),
         options.memo,
         _tables(options),
@@ -99,14 +107,17 @@ def add_consolidation(parser: argparse.ArgumentParser) -> None:
     _add_wallets(parser)
     parser.add_argument("--to", required=True, metavar="WALLET", help="who receives")
     parser.add_argument(
-        "--fee-payer", metavar="WALLET", help="may be the receiver; default: each source its own"
+        "--fee-payer",
+        metavar="WALLET",
+        type=filled,
+        help="may be the receiver; default: each source its own",
     )
     parser.add_argument(
         "--share-fees",
         action="store_true",
         help="without a fee payer: the first source of each transaction pays for all in it",
     )
-    parser.add_argument("--mint", metavar="ADDRESS", help="of a token; default SOL")
+    parser.add_argument("--mint", metavar="ADDRESS", type=filled, help="of a token; default SOL")
 
 
 def consolidation(context: Context, solward: Solward) -> pb.CreateConsolidationRequest:
@@ -165,6 +176,7 @@ def _add_tables(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lookup-tables",
         metavar="FILE",
+        type=filled,
         help="lookup tables to use, by address, one a line: v0 transactions",
     )
 
