@@ -1,8 +1,14 @@
 """Messages as rows: what a person approves is all there, by name."""
 
+import argparse
 import io
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
+from solward_client.cli.inputs import UsageError, seconds
 from solward_client.cli.output import ITEMS_SHOWN_MAX, Output
 from tests.client.test_cli_following import Terminal
 
@@ -44,3 +50,39 @@ def test_lists_are_whole_in_a_pipe_and_bounded_on_a_terminal() -> None:
     assert f"skipped.{ITEMS_SHOWN_MAX}.address" not in rows
     assert rows["skipped"].endswith(" ... and 1,480 more")
     assert rows["unlock_wallet_ids"].endswith(",19 ... and 1,480 more")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_rows_are_printed_as_they_come(as_json: bool) -> None:
+    """A pipe has the rows so far, whatever comes of the rest; an error before any prints none."""
+    stdout = io.StringIO()
+    output = Output(as_json=as_json, stdout=stdout)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        assert "" == stdout.getvalue()
+        yield {"name": "one"}
+        assert "one" in stdout.getvalue()
+        yield {"name": "two"}
+
+    output.rows(rows(), ["name"])
+    shown = stdout.getvalue()
+    assert (['[{"name": "one"}, {"name": "two"}]'] if as_json else ["name", "one", "two"]) == (
+        shown.splitlines()
+    )
+
+    def refused() -> Iterator[dict[str, Any]]:
+        if shown:
+            raise UsageError("refused")
+        yield {}
+
+    with pytest.raises(UsageError):
+        output.rows(refused(), ["name"])
+    assert shown == stdout.getvalue()
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e9", "soon"])
+def test_a_timeout_is_a_number_of_seconds(text: str) -> None:
+    """More than nothing, at most a day."""
+    with pytest.raises(argparse.ArgumentTypeError):
+        seconds(text)
+    assert 7_200.5 == seconds("7200.5")

@@ -15,6 +15,8 @@ from tests.gateway.support import Gateway, in_clear, new_id, refusal_of
 from tests.reads.conftest import Adopt
 from tests.support.svm_rpc import SvmRpc
 
+SYSTEM = "11111111111111111111111111111111"
+
 
 async def test_a_tag_has_a_value(gateway: Gateway, adopt: Adopt, svm_rpc: SvmRpc) -> None:
     """The wallets with the tag, in order of creation, their sum, each with its slot; no others."""
@@ -29,6 +31,35 @@ async def test_a_tag_has_a_value(gateway: Gateway, adopt: Adopt, svm_rpc: SvmRpc
     assert all(item.context_slot for item in answer.balances)
     none = await gateway.balances.BatchGetBalances(pb.BatchGetBalancesRequest(tag="nobody"))
     assert (0, 0) == (len(none.balances), none.total_lamports)
+
+
+async def test_one_that_is_named_twice_counts_twice(gateway: Gateway, svm_rpc: SvmRpc) -> None:
+    """As the proto says: read once, shown and added up as often as it is named."""
+    address = Pubkey.new_unique()
+    svm_rpc.chain.fund(address, 5)
+    named = pb.AddressList(addresses=[str(address)] * 2)
+    answer = await gateway.balances.BatchGetBalances(pb.BatchGetBalancesRequest(addresses=named))
+    assert ([5, 5], 10) == (
+        [item.balance_lamports for item in answer.balances],
+        answer.total_lamports,
+    )
+    ((asked, _),) = [params for method, params in svm_rpc.calls if method == "getMultipleAccounts"]
+    assert [str(address)] == asked
+
+
+async def test_a_sum_that_no_cluster_holds_is_refused(gateway: Gateway, svm_rpc: SvmRpc) -> None:
+    """Each balance is a u64 and their sum is not: the node lies, and no total is guessed."""
+    named = pb.AddressList(addresses=[str(Pubkey.new_unique()) for _ in range(2)])
+    account = {
+        "lamports": 2**63, "owner": SYSTEM, "data": ["", "base64"], "executable": False,
+    }  # fmt: skip
+    answer = {"context": {"slot": 5_000}, "value": [account, account]}
+    svm_rpc.faults.result("getMultipleAccounts", answer, times=None)
+    request = pb.BatchGetBalancesRequest(addresses=named)
+    refusal = await refusal_of(gateway.balances.BatchGetBalances(request))
+    assert grpc.StatusCode.UNAVAILABLE is refusal.code
+    assert "sum to more than 2**64-1" in refusal.message
+    svm_rpc.faults.clear()
 
 
 async def test_a_bad_tag_is_named(gateway: Gateway) -> None:

@@ -1,6 +1,7 @@
 """`solward balance tokens`, `total`, `history` and `batch` against a real gateway and signer."""
 
 import asyncio
+import csv
 import json
 import tomllib
 from pathlib import Path
@@ -59,12 +60,17 @@ def test_reads_on_the_command_line(
         for item in shown
     ]
     assert 0 == main(["balance", "tokens", address])
-    assert "\t18446744073709551615\t6\t" in capsys.readouterr().out
+    (row,) = csv.DictReader(capsys.readouterr().out.splitlines(), delimiter="\t")
+    assert ("18446744073709551615", "6") == (row["amount"], row["decimals"])
+    shown_flags = ("is_associated", "native", "delegated_amount", "close_authority")
+    assert ["yes", "no", "0", ""] == [row[name] for name in shown_flags]
     assert 0 == main(["balance", "history", address, "--limit", "1", "--json"])
     newest = json.loads(capsys.readouterr().out)
     assert [(SOL, "legacy")] == [(item["change_lamports"], item["version"]) for item in newest]
     assert 0 == main(["balance", "history", address, "--before", newest[0]["signature"]])
-    assert newest[0]["signature"] not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert newest[0]["signature"] not in out
+    assert {"slot", "error"} <= set(out.splitlines()[0].split("\t"))
     assert 0 == main(["balance", "batch", "--tag", "desk", "--json"])
     assert SOL == json.loads(capsys.readouterr().out)["total_lamports"]
 
@@ -114,7 +120,7 @@ def test_many_wallets_on_the_command_line(
     assert f"\t+2/6 of {mint}\t" in out
     file = short_dir / "addresses"
     file.write_text("\n".join(wallets))
-    out, _ = shown("tokens", "--addresses", str(file))
+    out, _ = shown("tokens", "--addresses", str(file), "--timeout", "60")
     assert 6 == len(out.splitlines()[1:])
     shown("tokens", wallets[0], "--mint", str(mint), code=2)
     _, error = shown("total", "--group", "nobody", code=1)

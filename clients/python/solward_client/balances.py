@@ -74,12 +74,13 @@ class Balances:
         *,
         mints: Sequence[str] = (),
         associated_only: bool = False,
+        timeout_s: float = LONG_TIMEOUT_S,
     ) -> pb.GetTotalBalancesResponse:
         """Return what up to 10,000 wallets hold together; see `select`."""
         request = pb.GetTotalBalancesRequest(
             wallets=wallets, filter=pb.TokenFilter(mints=mints, associated_only=associated_only)
         )
-        return self._caller.read(self._stub.GetTotalBalances, request, LONG_TIMEOUT_S)
+        return self._caller.read(self._stub.GetTotalBalances, request, timeout_s)
 
     def stream_tokens(
         self,
@@ -88,6 +89,7 @@ class Balances:
         mints: Sequence[str] = (),
         associated_only: bool = False,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
+        timeout_s: float = LONG_TIMEOUT_S,
     ) -> Iterator[pb.WalletTokenBalances]:
         """Walk through up to 10,000 wallets in order, each with all its token accounts or an error.
 
@@ -99,7 +101,7 @@ class Balances:
         )
         whole: pb.WalletTokenBalances | None = None
         done = 0
-        for response in self._caller.stream(self._stub.StreamTokenBalances, request):
+        for response in self._caller.stream(self._stub.StreamTokenBalances, request, timeout_s):
             for part in response.wallets:
                 if whole is None:
                     whole = part

@@ -1,17 +1,18 @@
 """`solward balance`."""
 
 import argparse
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
 
 from solward.gateway.v1 import balance_service_pb2 as pb
 from solward_client.balances import select
+from solward_client.calls import LONG_TIMEOUT_S
 from solward_client.cli.amounts import sol
 from solward_client.cli.commands import Group
 from solward_client.cli.context import Context
-from solward_client.cli.inputs import UsageError, filled, is_uuid, read_lines
-from solward_client.cli.plain import plain
+from solward_client.cli.inputs import UsageError, filled, is_uuid, read_lines, seconds
+from solward_client.cli.plain import Plain, plain
 from solward_client.client import Solward
 
 COLUMNS = ("address", "balance_lamports", "error_reason")
@@ -23,7 +24,11 @@ TOKEN_COLUMNS = (
     "token_account",
     "frozen",
     "delegate",
+    "delegated_amount",
+    "close_authority",
     "withheld_amount",
+    "is_associated",
+    "native",
     "error_reason",
 )
 TOTAL_COLUMNS = (
@@ -41,6 +46,8 @@ HISTORY_COLUMNS = (
     "tokens",
     "fee_lamports",
     "failed",
+    "error",
+    "slot",
     "version",
     "signature",
     "error_reason",
@@ -112,6 +119,13 @@ def _add_filter(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --mint, only associated accounts: much quicker for many wallets",
     )
+    command.add_argument(
+        "--timeout",
+        type=seconds,
+        default=LONG_TIMEOUT_S,
+        metavar="SECONDS",
+        help=f"how long all of it may take; default {LONG_TIMEOUT_S:.0f}",
+    )
 
 
 def _selection(options: argparse.Namespace) -> pb.WalletSelection:
@@ -168,31 +182,39 @@ def _tokens(context: Context) -> int:
 
 def _many_tokens(context: Context) -> int:
     options, output = context.options, context.output
-    rows: list[dict[str, Any]] = []
-    count = 0
+    counts: Counter[str] = Counter()
+
+    def rows(wallets: Iterable[pb.WalletTokenBalances]) -> Iterator[Plain]:
+        for wallet in wallets:
+            counts["wallets"] += 1
+            unread = [pb.TokenBalance(error_reason=wallet.error_reason)]
+            for item in unread if wallet.error_reason else wallet.token_balances:
+                counts["errors" if item.error_reason else "read"] += 1
+                yield {"wallet": wallet.address, **plain(item)}
+
     with context.client() as solward, output.progress("wallets") as show:
         wallets = solward.balances.stream_tokens(
             _selection(options),
             mints=options.mint,
             associated_only=options.associated_only,
             progress=show,
+            timeout_s=options.timeout,
         )
-        for wallet in wallets:
-            count += 1
-            unread = [pb.TokenBalance(error_reason=wallet.error_reason)]
-            found = unread if wallet.error_reason else wallet.token_balances
-            rows += [{"wallet": wallet.address, **plain(item)} for item in found]
-    output.rows(rows, ("wallet", *TOKEN_COLUMNS))
-    failed = sum(1 for row in rows if row["error_reason"])
-    output.note(f"{count} wallets, {len(rows) - failed} token accounts, {failed} errors")
-    return 1 if failed else 0
+        output.rows(rows(wallets), ("wallet", *TOKEN_COLUMNS))
+    output.note(
+        f"{counts['wallets']} wallets, {counts['read']} token accounts, {counts['errors']} errors"
+    )
+    return 1 if counts["errors"] else 0
 
 
 def _total(context: Context) -> int:
     options, output = context.options, context.output
     with context.client() as solward:
         answer = solward.balances.total(
-            _selection(options), mints=options.mint, associated_only=options.associated_only
+            _selection(options),
+            mints=options.mint,
+            associated_only=options.associated_only,
+            timeout_s=options.timeout,
         )
     if output.as_json:
         output.record(answer)

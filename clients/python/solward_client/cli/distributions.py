@@ -130,7 +130,7 @@ def _transfers(context: Context) -> int:
         if options.csv:
             write_csv(found, sys.stdout)
         else:
-            context.output.rows([transfer_row(item) for item in found], SHOWN_COLUMNS)
+            context.output.rows(map(transfer_row, found), SHOWN_COLUMNS)
     return 0
 
 

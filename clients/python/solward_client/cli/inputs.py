@@ -18,6 +18,7 @@ from nacl.signing import SigningKey
 from solders.pubkey import Pubkey
 
 STDIN = "-"
+_DAY_S = 86_400
 
 
 class UsageError(Exception):
@@ -96,6 +97,17 @@ def moment(text: str) -> datetime:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 time") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def seconds(text: str) -> float:
+    """Parse how long something may take, in seconds, up to a day. For argparse."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found <= _DAY_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, at most a day")
+    return found
 
 
 def filled(text: str) -> str:

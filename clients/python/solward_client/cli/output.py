@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from typing import Any, Protocol, TextIO
 
 from google.protobuf.message import Message
@@ -60,12 +61,17 @@ class Output:
 
     def table(self, messages: Iterable[Message], columns: Sequence[str]) -> None:
         """Print messages as rows with these fields as columns; as JSON, with all fields."""
-        self.rows([plain(message) for message in messages], columns)
+        self.rows(map(plain, messages), columns)
 
-    def rows(self, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-        """Print plain values as rows with these keys as columns; as JSON, all of them."""
+    def rows(self, rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
+        """Print plain values as rows with these keys as columns; as JSON, all of them.
+
+        A pipe gets each row as it comes, and nothing if there is an error before the first.
+        """
+        left = iter(rows)
+        rows = chain(list(islice(left, 1)), left)
         if self.as_json:
-            self._json(rows)
+            self._json_list(rows)
             return
         cells = ([cell(row[column]) for column in columns] for row in rows)
         if not self._stdout.isatty():
@@ -148,6 +154,18 @@ class Output:
             shown = line
 
         return show
+
+    def _json_list(self, rows: Iterable[Any]) -> None:
+        if self._stdout.isatty():
+            self._json(list(rows))
+            return
+        gap = ""
+        self._stdout.write("[")
+        for row in rows:
+            self._stdout.write(gap + json.dumps(row))
+            self._stdout.flush()
+            gap = ", "
+        self.line("]")
 
     def _json(self, value: Any) -> None:
         self.line(json.dumps(value, indent=2 if self._stdout.isatty() else None))

@@ -81,6 +81,7 @@ class BalanceServiceServicer:
     def BatchGetBalances(self, request, context):
         """Returns the SOL balances of up to 10,000 wallets, in the order asked, each with a balance or an error.
         A gRPC deadline bounds the reading: what was not read in time has an error, the rest its balance.
+        A wallet that is named twice is read once, stands twice in the answer, and counts twice in the total.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,6 +38,7 @@ class BalanceServiceStub:
     BatchGetBalances: _grpc.UnaryUnaryMultiCallable[_balance_service_pb2.BatchGetBalancesRequest, _balance_service_pb2.BatchGetBalancesResponse]
     """Returns the SOL balances of up to 10,000 wallets, in the order asked, each with a balance or an error.
     A gRPC deadline bounds the reading: what was not read in time has an error, the rest its balance.
+    A wallet that is named twice is read once, stands twice in the answer, and counts twice in the total.
     """
     ListTokenBalances: _grpc.UnaryUnaryMultiCallable[_balance_service_pb2.ListTokenBalancesRequest, _balance_service_pb2.ListTokenBalancesResponse]
     """Lists a wallet's token accounts, of both token programs, in order of their addresses. An account that does not
@@ -70,6 +71,7 @@ class BalanceServiceAsyncStub(BalanceServiceStub):
     BatchGetBalances: _aio.UnaryUnaryMultiCallable[_balance_service_pb2.BatchGetBalancesRequest, _balance_service_pb2.BatchGetBalancesResponse]  # type: ignore[assignment]
     """Returns the SOL balances of up to 10,000 wallets, in the order asked, each with a balance or an error.
     A gRPC deadline bounds the reading: what was not read in time has an error, the rest its balance.
+    A wallet that is named twice is read once, stands twice in the answer, and counts twice in the total.
     """
     ListTokenBalances: _aio.UnaryUnaryMultiCallable[_balance_service_pb2.ListTokenBalancesRequest, _balance_service_pb2.ListTokenBalancesResponse]  # type: ignore[assignment]
     """Lists a wallet's token accounts, of both token programs, in order of their addresses. An account that does not
@@ -111,6 +113,7 @@ class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_balance_service_pb2.BatchGetBalancesResponse, _abc.Awaitable[_balance_service_pb2.BatchGetBalancesResponse]]:
         """Returns the SOL balances of up to 10,000 wallets, in the order asked, each with a balance or an error.
         A gRPC deadline bounds the reading: what was not read in time has an error, the rest its balance.
+        A wallet that is named twice is read once, stands twice in the answer, and counts twice in the total.
         """
 
     @_abc_1.abstractmethod
