@@ -1,6 +1,7 @@
 """The RPC client against real sockets that stall, babble or are closed."""
 
 import asyncio
+import contextlib
 
 import pytest
 from hypothesis import given, settings
@@ -132,3 +133,31 @@ async def test_nobody_listens() -> None:
     with pytest.raises(RpcError, match="connection failed"):
         await rpc.get_slot()
     await rpc.close()
+
+
+async def test_calls_that_are_cancelled_take_no_connection_with_them() -> None:
+    """Cancelled at every moment that there is, calls leave all of the endpoint's places free."""
+    talks: list[asyncio.Task[None] | None] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.append(asyncio.current_task())
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"{}"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    endpoint = Endpoint(url, EndpointLimits(timeout_s=5, concurrency_max=2))
+    for turns in range(60):
+        call = asyncio.create_task(endpoint.post(b"{}"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+    assert await asyncio.gather(*(endpoint.post(b"{}") for _ in range(4))) == [b"{}"] * 4
+    await endpoint.close()
+    await asyncio.gather(*(task for task in talks if task))
+    server.close()
+    await server.wait_closed()

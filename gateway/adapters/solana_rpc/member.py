@@ -146,9 +146,8 @@ class Member:
     ) -> T:
         request_id = next(self._ids)
         request = encode_request(request_id, method, params)
-        async with self._endpoint.slots:
-            self._require_awake()
-            body = await self._endpoint.post(request, _ANSWER_BYTES_MAX.get(method))
+        bytes_max = _ANSWER_BYTES_MAX.get(method)
+        body = await self._endpoint.post(request, bytes_max, self._require_awake)
         try:
             answer = decode_response(body, request_id, result_type)
             if not isinstance(answer, NodeFault):

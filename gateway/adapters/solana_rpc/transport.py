@@ -1,6 +1,7 @@
 """One RPC endpoint over HTTP: bounded in time, in size and in how much happens at once."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -42,8 +43,7 @@ class Endpoint:
     """Posts bodies to a URL. Every failure is an RpcError that names the host, never the path.
 
     It speaks to the transport, not through a client: what a client does by itself with an answer
-    (cookies, redirects, decompression) is all work that a hostile node can ask for. `slots` are how
-    many calls may be made at once; whoever posts holds one.
+    (cookies, redirects, decompression) is all work that a hostile node can ask for.
     """
 
     def __init__(
@@ -57,7 +57,8 @@ class Endpoint:
         self._limits = limits or EndpointLimits()
         self._url = url
         self.name = endpoint_name(url)
-        self.slots = asyncio.Semaphore(self._limits.concurrency_max)
+        self._slots = asyncio.Semaphore(self._limits.concurrency_max)
+        self._exchanges: set[asyncio.Task[bytes]] = set()
         self._transport = transport or httpx.AsyncHTTPTransport(
             trust_env=False,
             limits=httpx.Limits(
@@ -67,21 +68,42 @@ class Endpoint:
         )
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Ends what is under way and closes the connections."""
+        exchanges = list(self._exchanges)
+        for exchange in exchanges:
+            exchange.cancel()
+        await asyncio.gather(*exchanges, return_exceptions=True)
         await self._transport.aclose()
 
-    async def post(self, body: bytes, bytes_max: int | None = None) -> bytes:
+    async def post(
+        self,
+        body: bytes,
+        bytes_max: int | None = None,
+        require: Callable[[], None] = lambda: None,
+    ) -> bytes:
         """Sends a request's body and returns the answer's, within the limits; raises RpcError.
 
-        `bytes_max` bounds the answer further than the endpoint's limit does.
+        `bytes_max` bounds the answer further than the endpoint's limit does; `require` is asked,
+        once it is this call's turn, and raises if it is not to be made any more.
+
+        A caller that is cancelled, or out of patience, leaves the exchange to end by itself, as
+        httpx bounds its connect, its writes and its reads: cancelled at the wrong moment it would
+        keep its place in httpx's pool for ever, and after `concurrency_max` of those nobody reached
+        this endpoint again.
         """
-        size_max = min(
-            bytes_max or self._limits.response_bytes_max, self._limits.response_bytes_max
-        )
+        size_max = self._limits.response_bytes_max
+        await self._slots.acquire()
         try:
-            # httpx bounds single reads; a node that drips bytes is bounded here.
+            require()
+        except RpcError:
+            self._slots.release()
+            raise
+        exchange = asyncio.create_task(self._exchange(body, min(bytes_max or size_max, size_max)))
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(self._ended)
+        try:
             async with asyncio.timeout(self._limits.timeout_s):
-                return await self._exchange(self._request(body), size_max)
+                return await asyncio.shield(exchange)
         except (TimeoutError, httpx.TimeoutException):
             raise RpcError(self.name, "timeout", "did not answer in time") from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
@@ -89,10 +111,27 @@ class Endpoint:
             name = type(error).__name__
             raise RpcError(self.name, "transport", f"connection failed ({name})") from None
 
+    def _ended(self, exchange: asyncio.Task[bytes]) -> None:
+        self._exchanges.discard(exchange)
+        self._slots.release()
+        if not exchange.cancelled():
+            exchange.exception()  # nobody may be left to be told
+
+    async def _exchange(self, body: bytes, bytes_max: int) -> bytes:
+        response = await self._transport.handle_async_request(self._request(body))
+        try:
+            self._require_readable(response)
+            # httpx bounds single reads; a node that drips bytes is bounded here.
+            async with asyncio.timeout(self._limits.timeout_s):
+                return await self._read(response, bytes_max)
+        finally:
+            await response.aclose()
+
     def _request(self, body: bytes) -> httpx.Request:
         url = httpx.URL(self._url)
         limit_s = self._limits.timeout_s
-        timeout = {"connect": limit_s, "read": limit_s, "write": limit_s, "pool": limit_s}
+        # There are as many connections as slots: none is waited for in the pool.
+        timeout = {"connect": limit_s, "read": limit_s, "write": limit_s, "pool": None}
         request = httpx.Request(
             "POST", url, headers=_HEADERS, content=body, extensions={"timeout": timeout}
         )
@@ -100,28 +139,23 @@ class Endpoint:
             request = next(httpx.BasicAuth(url.username, url.password).auth_flow(request))
         return request
 
-    async def _exchange(self, request: httpx.Request, bytes_max: int) -> bytes:
-        response = await self._transport.handle_async_request(request)
-        try:
-            if response.status_code == 429:
-                raise RpcError(
-                    self.name,
-                    "rate_limited",
-                    "asked to be called less often",
-                    retry_after_s=self._retry_after_s(response),
-                )
-            if response.status_code != 200:
-                raise RpcError(
-                    self.name,
-                    "http",
-                    f"answered HTTP {response.status_code}",
-                    retry_after_s=self._retry_after_s(response),
-                )
-            if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise RpcError(self.name, "malformed", "sent a compressed answer unasked")
-            return await self._read(response, bytes_max)
-        finally:
-            await response.aclose()
+    def _require_readable(self, response: httpx.Response) -> None:
+        if response.status_code == 429:
+            raise RpcError(
+                self.name,
+                "rate_limited",
+                "asked to be called less often",
+                retry_after_s=self._retry_after_s(response),
+            )
+        if response.status_code != 200:
+            raise RpcError(
+                self.name,
+                "http",
+                f"answered HTTP {response.status_code}",
+                retry_after_s=self._retry_after_s(response),
+            )
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise RpcError(self.name, "malformed", "sent a compressed answer unasked")
 
     async def _read(self, response: httpx.Response, bytes_max: int) -> bytes:
         chunks: list[bytes] = []
