@@ -38,7 +38,7 @@ async def test_forty_deaths(desk: Desk) -> None:
     lost; one finishes the rest.
     """
     chance = random.Random(7)
-    planned = await desk.planned(320, TOTAL)
+    planned = await desk.planned(240, TOTAL)
     async with desk.database.transaction() as unit:
         await unit.distributions.set_state(planned.id, DistributionState.EXECUTING)
     original = DistributionRun._release
@@ -49,10 +49,10 @@ async def test_forty_deaths(desk: Desk) -> None:
         for _ in range(40):
             spoil = chance.choice((desk.node.faults.lose_reply, desk.node.faults.drop))
             spoil("sendTransaction")
-            await work(desk, living, chance.randrange(10))
+            await work(desk, living, chance.randrange(8))
             successor = desk.another_engine(HASTY)
             successor.start(planned.id, TOKEN)
-            await work(desk, successor, chance.randrange(4))
+            await work(desk, successor, chance.randrange(3))
             await die(living)
             living = successor
             desk.chain.advance(chance.choice((0, 1, 5, 200)))
