@@ -100,7 +100,6 @@ class Endpoint:
             raise
         exchange = asyncio.create_task(self._exchange(body, min(bytes_max or size_max, size_max)))
         self._exchanges.add(exchange)
-        exchange.add_done_callback(self._ended)
         try:
             async with asyncio.timeout(self._limits.timeout_s):
                 return await asyncio.shield(exchange)
@@ -110,6 +109,12 @@ class Endpoint:
             # The text of these may hold the URL. ValueError: a header that is no text, and such.
             name = type(error).__name__
             raise RpcError(self.name, "transport", f"connection failed ({name})") from None
+        finally:
+            # Mostly it has ended, and its caller is told before whoever waits for the place goes.
+            if exchange.done():
+                self._ended(exchange)
+            else:
+                exchange.add_done_callback(self._ended)
 
     def _ended(self, exchange: asyncio.Task[bytes]) -> None:
         self._exchanges.discard(exchange)
