@@ -3,17 +3,20 @@
 from collections.abc import Callable
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
-from tests.crash import node as faults
+from tests.crash import node_faults as faults
 from tests.crash.desk import Desk
+from tests.crash.node import Fault
 from tests.support.svm_chain import Timing
 
 Forget = Callable[[Desk, pb.Distribution, Callable[[], None]], None]
-FAULTS: dict[str, tuple[str, faults.Fault]] = {
+FAULTS: dict[str, tuple[str, Fault]] = {
     "drops": ("*", faults.drop),
     "lost replies": ("*", faults.lose_reply),
     "delays": ("*", faults.delay),
+    "slow beyond all patience": ("*", faults.slow),
     "429": ("*", faults.too_many),
-    "duplicates": ("*", faults.twice),
+    "repeated requests": ("*", faults.twice),
+    "repeated replies": ("*", faults.answered_twice),
     "malformed": ("*", faults.malformed),
     "mistyped": ("*", faults.mistyped),
     "errors without data": ("*", faults.error_without_data),
@@ -24,6 +27,8 @@ FAULTS: dict[str, tuple[str, faults.Fault]] = {
     "slots too high": ("getSlot", faults.wrong_number(100_000)),
     "forgets signatures": ("getSignatureStatuses", faults.forgetful),
 }
+# Calls that are only made when a blockhash has expired.
+ASKED_AFTER_EXPIRY = {"getSlot"}
 
 
 def confirmed_then_forgotten(

@@ -1,9 +1,6 @@
 """The processes that all crash tests share, and desks on them.
 
-`make test` takes a sample. The whole suite:
-
-    CRASH_EVERYTHING=1 CRASH_KILLS=200 CRASH_RECIPIENTS=10000 CRASH_TRANSACTIONS=40 \\
-        pytest tests/crash
+`make test` takes a sample, `make crash` all of it.
 """
 
 import itertools
@@ -95,17 +92,48 @@ def desk(make_desk: MakeDesk) -> Desk:
     return make_desk()
 
 
+class Vaults:
+    """One desk for all cases of a file, as long as each leaves it as it was."""
+
+    def __init__(self, make: Callable[[], Vault]) -> None:
+        self._make = make
+        self._present: Vault | None = None
+
+    def get(self) -> Vault:
+        """Returns the vault of the last case, or a new one if that left something at work."""
+        self._present = self._present or self._make()
+        return self._present
+
+    def tidy(self) -> None:
+        """Makes the chain honest; what a failed case left executing is left to it."""
+        if self._present is None:
+            return
+        desk = self._present.desk
+        desk.node.behave()
+        desk.node.chain.release()
+        desk.node.chain.timing = Timing()
+        desk.node.chain.forgets = lambda _: False
+        desk.node.chain.first_available_slot = 0
+        desk.revive()
+        if desk.is_at_work() or not desk.gateways[0].is_alive:
+            desk.gateways[0].kill()
+            self._present = None
+
+
 @pytest.fixture(scope="module")
-def shared_vault(make_desk: MakeDesk) -> Vault:
-    """One desk for all cases: what one of them leaves behind must not hurt the next."""
-    return open_vault(make_desk())
+def launch() -> dict[str, Any]:
+    """Settings of the desk of a file: those of `make_desk`."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def vaults(make_desk: MakeDesk, launch: dict[str, Any]) -> Vaults:
+    """The desk of a file."""
+    return Vaults(lambda: open_vault(make_desk(**launch)))
 
 
 @pytest.fixture
-def vault(shared_vault: Vault) -> Iterator[Vault]:
+def vault(vaults: Vaults) -> Iterator[Vault]:
     """Its wallets, with an honest chain before and after."""
-    yield shared_vault
-    node = shared_vault.desk.node
-    node.behave()
-    node.chain.release()
-    node.chain.timing = Timing()
+    yield vaults.get()
+    vaults.tidy()

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import grpc
 from solders.pubkey import Pubkey
 
-from gateway.adapters.postgres import migrate
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from solward.gateway.v1 import master_wallet_service_pb2 as master_pb
 from solward.gateway.v1 import signing_service_pb2 as signing_pb
 from solward.gateway.v1 import wallet_service_pb2 as wallet_pb
 from tests.crash.node import ScriptedNode
 from tests.crash.parts import PACE, Gateway, Postgres
-from tests.crash.sql import execute, fetch
+from tests.crash.records import Records
+from tests.crash.sql import execute
 from tests.gateway.processes import Client, status_code
 from tests.gateway.support import new_id
 from tests.postgres.samples import address_of
@@ -43,7 +43,7 @@ ENDED = {
 
 
 @dataclass
-class Desk:
+class Desk(Records):
     """One database, one source, any number of gateways."""
 
     root: Path
@@ -61,22 +61,13 @@ class Desk:
     _open_sessions: list[bytes] = field(default_factory=list)
     _session_given_at: float = 0.0
 
-    @property
-    def database_url(self) -> str:
-        """The URL of this desk's database."""
-        return self.postgres.url(self.database)
-
-    def prepare(self) -> None:
-        """Makes the database."""
-        run(execute(self.postgres.url("postgres"), f"CREATE DATABASE {self.database}"))
-        run(migrate(self.database_url))
-
     def add_gateway(
         self,
         *,
         node: ScriptedNode | None = None,
         version: str = "legacy",
         price: int = 0,
+        request_timeout_ms: int = 5000,
         **launch: Any,
     ) -> Gateway:
         """Starts one more gateway; `launch` are settings of the launcher."""
@@ -90,6 +81,7 @@ class Desk:
             launch={"pace": PACE} | launch,
             version=version,
             price=price,
+            request_timeout_ms=request_timeout_ms,
         )
         self.gateways.append(gateway)
         return gateway.start()
@@ -194,18 +186,28 @@ class Desk:
             time.sleep(0.03)
         return found
 
-    def finish(self, plan: pb.Distribution, timeout_s: float = 40) -> pb.Distribution:
+    def finish(
+        self,
+        plan: pb.Distribution,
+        timeout_s: float = 40,
+        *,
+        then: Callable[[], object] | None = None,
+    ) -> pb.Distribution:
         """Waits for the end; gives a new session whenever the gateway asks for one.
 
-        Then all sessions are closed, for a signer keeps only so many.
+        `then` is what is done instead, also about an order that is parked, which is no end then.
+        In the end all sessions are closed, for a signer keeps only so many.
         """
+        ends = ENDED if then is None else ENDED - {State.STATE_PARKED}
+        act = then or (lambda: self.execute(plan))
 
         def ended(found: pb.Distribution) -> bool:
             waits = found.state == State.STATE_EXECUTING and _WAITING in found.last_error
+            stands = waits or found.state in {State.STATE_PAUSED, State.STATE_PARKED}
             is_given = time.monotonic() - self._session_given_at < _SESSION_S_MIN
-            if (found.state == State.STATE_PAUSED or waits) and not is_given:
-                self.execute(plan)
-            return found.state in ENDED
+            if found.state not in ends and stands and not is_given:
+                act()
+            return found.state in ends
 
         found = self.until(plan, ended, timeout_s)
         signing = self.client().signing
@@ -238,22 +240,6 @@ class Desk:
             self.postgres.start()
         if self.signer.process.returncode is not None:
             self.signer.start()
-
-    def batches(self, plan: pb.Distribution, state: str) -> int:
-        """Counts the transactions of a plan in a state, from the database itself."""
-        query = (
-            "SELECT FROM distribution_batches WHERE distribution_id = $1::text::uuid AND state = $2"
-        )
-        return len(self.fetch(query, plan.id, state))
-
-    def attempts(self, plan: pb.Distribution, state: str) -> int:
-        """Counts the signed transactions of a plan in a state, from the database itself."""
-        query = "SELECT FROM attempts WHERE distribution_id = $1::text::uuid AND state = $2"
-        return len(self.fetch(query, plan.id, state))
-
-    def fetch(self, query: str, *parameters: object) -> list[Any]:
-        """Reads from the database itself."""
-        return run(fetch(self.database_url, query, *parameters))
 
     def patiently(self, call: Callable[[], T], timeout_s: float = 30) -> T:
         """Repeats a call while something that it needs is away."""

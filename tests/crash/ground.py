@@ -15,10 +15,13 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from gateway.domain.token_programs import TOKEN_PROGRAMS
 from tests.distribution.tokens import Machine
 from tests.support.svm_chain import SYSTEM_PROGRAM, SvmChain
 
+_TOKEN_PROGRAMS = (
+    "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA",
+    "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb",
+)
 _ACCOUNT_BYTES = 165
 _AMOUNT = slice(64, 72)
 _MINT_FEES, _ACCOUNT_FEES = 1, 2
@@ -72,7 +75,7 @@ def held(account: Account | None) -> Held:
     if account is None or not account.lamports:
         return Held()
     data = account.data
-    if str(account.owner) not in TOKEN_PROGRAMS or len(data) < _ACCOUNT_BYTES:
+    if str(account.owner) not in _TOKEN_PROGRAMS or len(data) < _ACCOUNT_BYTES:
         return Held(account.lamports)
     is_mint = len(data) > _ACCOUNT_BYTES and data[_ACCOUNT_BYTES] == 1
     values = _extensions(data[_ACCOUNT_BYTES + 1 :])

@@ -114,3 +114,6 @@ KINDS: Mapping[str, Kind] = {
     "reclaim": Kind(partial(close, mode=Closing.MODE_RECLAIM), 40),
     "close and reclaim": Kind(partial(close, mode=Closing.MODE_CLOSE_AND_RECLAIM), 40),
 }
+# Whose batches are not split: one transfer each, or a payer whose money the failed fee was.
+WHOLE = ("drain by first", "drain by each")
+PAID_BY_ONE = tuple(kind for kind in KINDS if kind not in WHOLE)

@@ -1,27 +1,40 @@
 """An RPC node that a test can hold at any call, and whose answers it can spoil.
 
-In front of a chain in memory, or of any other node as a proxy. A fault is a function that gets
-`forward`, which carries the call out and returns the honest reply, and returns what to answer.
+In front of a chain in memory, or of any other node as a proxy. A fault is a function that gets a
+call and returns what to answer; the module node_faults has them.
 """
 
 import json
-import random
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 
 from tests.support.svm_chain import SvmChain
-from tests.support.svm_rpc import SvmRpc, _ConnectionDroppedError
+from tests.support.svm_rpc import SvmRpc
 
 Reply = tuple[int, tuple[tuple[str, str], ...], bytes]
-Forward = Callable[[], Reply]
-Fault = Callable[[Forward], Reply]
 _HELD_S_MAX = 60.0
-_DELAY_S = 0.4
+
+
+@dataclass(slots=True)
+class Call:
+    """One call: calling it carries it out and returns the honest reply.
+
+    A fault that finds nothing to spoil in the reply says so in `is_spoilt`.
+    """
+
+    id: object
+    carry_out: Callable[[], Reply]
+    is_spoilt: bool = True
+
+    def __call__(self) -> Reply:
+        """Carries it out."""
+        return self.carry_out()
+
+
+Fault = Callable[[Call], Reply]
 
 
 @dataclass(slots=True)
@@ -41,15 +54,15 @@ class Hold:
     reached: threading.Event = field(default_factory=threading.Event)
     gate: threading.Event = field(default_factory=threading.Event)
 
-    def before(self, forward: Forward) -> Reply:
+    def before(self, call: Call) -> Reply:
         """Waits, then carries the call out: a packet on its way that outlives its sender."""
         self.reached.set()
         self.gate.wait(_HELD_S_MAX)
-        return forward()
+        return call()
 
-    def after(self, forward: Forward) -> Reply:
+    def after(self, call: Call) -> Reply:
         """Carries the call out, then waits before the reply."""
-        reply = forward()
+        reply = call()
         self.reached.set()
         self.gate.wait(_HELD_S_MAX)
         return reply
@@ -95,10 +108,18 @@ class ScriptedNode(SvmRpc):
     def answer(self, body: bytes) -> Reply:
         """Answers a request as the rules in force say."""
         # A client that was killed in the middle of a request has sent less than it announced.
-        rule = self._take(json.loads(body)["method"]) if body.endswith(b"}") else None
+        if not body.endswith(b"}"):
+            return self._forward(body)
+        request = json.loads(body)
+        rule = self._take(request["method"])
         if rule is None:
             return self._forward(body)
-        return rule.fault(lambda: self._forward(body))
+        return rule.fault(Call(request["id"], lambda: self._forward(body)))
+
+    def go_away(self) -> None:
+        """Refuses connections until `come_back`; calls that are held go on."""
+        self.behave()
+        super().go_away()
 
     def close(self) -> None:
         """Lets held calls go and forgets the upstream's connections."""
@@ -122,114 +143,3 @@ class ScriptedNode(SvmRpc):
                     rule.hits += 1
                     return rule
         return None
-
-
-def drop(_: Forward) -> Reply:
-    """Closes the connection; the call has no effect."""
-    raise _ConnectionDroppedError
-
-
-def lose_reply(forward: Forward) -> Reply:
-    """Carries the call out and closes the connection without a word."""
-    forward()
-    raise _ConnectionDroppedError
-
-
-def too_many(_: Forward) -> Reply:
-    """Answers 429; the call has no effect."""
-    return 429, (("Retry-After", "0"),), b""
-
-
-def malformed(_: Forward) -> Reply:
-    """Answers JSON that ends in the middle."""
-    return 200, (), b'{"jsonrpc":"2.0","id":1,"result":{"context":{"sl'
-
-
-def mistyped(_: Forward) -> Reply:
-    """Answers JSON-RPC whose result has a type that no method has."""
-    return 200, (), b'{"jsonrpc":"2.0","id":1,"result":{"value":"18446744073709551616"}}'
-
-
-def error_without_data(_: Forward) -> Reply:
-    """Answers the error object that some parsers panic at."""
-    body = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"internal"}}'
-    return 200, (), body
-
-
-def delay(forward: Forward) -> Reply:
-    """Carries the call out late, when others that came after it have been answered."""
-    time.sleep(_DELAY_S)
-    return forward()
-
-
-def twice(forward: Forward) -> Reply:
-    """Carries the call out twice and answers the second time: a packet that came twice."""
-    forward()
-    return forward()
-
-
-def _changed(forward: Forward, change: Callable[[Any], Any]) -> Reply:
-    status, headers, body = forward()
-    reply = json.loads(body)
-    if "result" in reply:
-        reply["result"] = change(reply["result"])
-    return status, headers, json.dumps(reply).encode()
-
-
-def stale(blocks: int) -> Fault:
-    """A node that is so many blocks behind: heights, slots and statuses of the past."""
-
-    def change(result: Any) -> Any:
-        if isinstance(result, int):
-            return result - blocks
-        if not isinstance(result, dict) or "context" not in result:
-            return result
-        slot = result["context"]["slot"] - blocks
-        result["context"]["slot"] = slot
-        if isinstance(result["value"], list):
-            result["value"] = [
-                None if isinstance(one, dict) and one.get("slot", 0) > slot else one
-                for one in result["value"]
-            ]
-        return result
-
-    return lambda forward: _changed(forward, change)
-
-
-def wrong_number(offset: int) -> Fault:
-    """A node whose heights or slots are off by so much."""
-    return lambda forward: _changed(
-        forward, lambda result: result + offset if isinstance(result, int) else result
-    )
-
-
-def forgetful(forward: Forward) -> Reply:
-    """A node that knows no signature any more; what is not a list of statuses stays."""
-
-    def change(result: Any) -> Any:
-        found = result.get("value") if isinstance(result, dict) else None
-        if not isinstance(found, list) or not any(map(_is_status, found)):
-            return result
-        return {**result, "value": [None] * len(found)}
-
-    return _changed(forward, change)
-
-
-def _is_status(value: Any) -> bool:
-    return isinstance(value, dict) and "confirmationStatus" in value
-
-
-def sometimes(chance: random.Random, faults: Mapping[Fault, float]) -> Fault:
-    """Each of the faults with its probability, and honesty with what is left."""
-    lock = threading.Lock()
-
-    def choose(forward: Forward) -> Reply:
-        with lock:
-            drawn = chance.random()
-        for fault, probability in faults.items():
-            if drawn < probability:
-                return fault(forward)
-            drawn -= probability
-        return forward()
-
-    return choose

@@ -101,6 +101,7 @@ class Gateway:
         launch: Mapping[str, Any],
         version: str,
         price: int,
+        request_timeout_ms: int,
     ) -> None:
         """Prepares one below `root`, a short path; `launch` are the launcher's settings.
 
@@ -111,7 +112,7 @@ class Gateway:
             "signer": {"socket": str(signer.socket)},
             "listen": {"unix": str(self._socket)},
             "postgres": {"url": database_url},
-            "solana": {"rpc_url": rpc_url, "request_timeout_ms": 5000},
+            "solana": {"rpc_url": rpc_url, "request_timeout_ms": request_timeout_ms},
             "sealing": {"seal_plaintext_secrets": True},
             "distribution": {
                 "transaction_version": version,
@@ -126,6 +127,11 @@ class Gateway:
     def target(self) -> str:
         """The gRPC target."""
         return f"unix:{self._socket}"
+
+    @property
+    def is_alive(self) -> bool:
+        """True if it runs."""
+        return self._process is not None and self._process.returncode is None
 
     def log_text(self) -> str:
         """What it has logged since its first start."""

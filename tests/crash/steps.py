@@ -1,208 +1,195 @@
-"""The steps of a distribution at which a test can stop everything, each reached for certain.
+"""The steps of an order at which a test can stop everything, each reached for certain.
 
-A step is a function of a desk and a plan that is about to be executed. It arms whatever holds the
-work there and returns two functions: `reach`, called once the work goes on, which returns when the
-step has been reached; and `release`, which lets go. In between something is killed.
+A step executes a trial itself and returns when the step has been reached: nothing goes on, or what
+is to be stored waits for the database. Then something is killed. `moves` are those that wait.
 """
 
-import asyncio
-import threading
-import time
-from collections.abc import Callable
-from contextlib import suppress
-
-import asyncpg
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
-from tests.crash.desk import Desk
+from tests.crash.moves import Move
+from tests.crash.scene import Scene, until
+from tests.crash.trials import Trial
 from tests.support.svm_chain import Timing
 
-Act = Callable[[], None]
-Step = Callable[[Desk, pb.Distribution], tuple[Act, Act]]
-_TIMEOUT_S = 20.0
+State = pb.Distribution
+Reach = Callable[[Scene], None]
 
 
-class TableLock:
-    """A lock on a table, held by a connection of its own until `release`."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step, and what an order comes to that was stopped there.
 
-    def __init__(self, url: str, table: str, mode: str) -> None:
-        self._url, self._table, self._mode = url, table, mode
-        self._held = threading.Event()
-        self._let_go = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._hold()))
-        self._thread.start()
-        assert self._held.wait(_TIMEOUT_S), "the lock was not granted"
+    `kinds` are those that it is for, if it is not for all. `then` is what a person does about an
+    order that nobody works on by itself any more. With `goes_on` there is no need of that if
+    neither gateway nor signer died.
+    """
 
-    async def _hold(self) -> None:
-        connection = await asyncpg.connect(self._url)
-        # The server may be the one that is killed, and its locks with it.
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            async with connection.transaction():
-                await connection.execute(f"LOCK TABLE {self._table} IN {self._mode} MODE")
-                self._held.set()
-                await asyncio.to_thread(self._let_go.wait)
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            await connection.close(timeout=1)
-
-    def release(self) -> None:
-        """Lets go; more than once does no harm."""
-        self._let_go.set()
-        self._thread.join()
+    reach: Reach
+    moves: frozenset[Move] = frozenset()
+    end: int = State.STATE_COMPLETED
+    kinds: Collection[str] = ()
+    then: Callable[[Trial], None] = Trial.execute
+    goes_on: bool = True
+    needs_chain: bool = field(default=True)
 
 
-def _release(locks: list[TableLock]) -> None:
-    for lock in locks:
-        lock.release()
+def moves(*pairs: str) -> frozenset[Move]:
+    """Returns moves written as "attempt sent expired"."""
+    found: set[Move] = set()
+    for pair in pairs:
+        machine, was, becomes = pair.split()
+        found.add((machine, was, becomes))
+    return frozenset(found)
 
 
-def until(reached: Callable[[], bool]) -> None:
-    """Returns once it is reached; raises AssertionError if it is not."""
-    deadline = time.monotonic() + _TIMEOUT_S
-    while not reached():
-        assert time.monotonic() < deadline, "the step was not reached"
-        time.sleep(0.01)
-
-
-def somebody_waits_for(desk: Desk, table: str) -> bool:
-    """True if somebody waits for a lock on a table."""
-    query = "SELECT FROM pg_locks WHERE NOT granted AND relation = $1::text::regclass LIMIT 1"
-    return bool(desk.fetch(query, table))
-
-
-def _call(method: str, *, after: bool = False) -> Step:
-    def step(desk: Desk, _: pb.Distribution) -> tuple[Act, Act]:
-        hold = desk.node.hold(method, after=after)
-        return lambda: until(hold.reached.is_set), desk.node.behave
-
-    return step
-
-
-def signed_not_stored(desk: Desk, _: pb.Distribution) -> tuple[Act, Act]:
-    """The signer has answered; the INSERT of the attempts waits."""
-    lock = TableLock(desk.database_url, "attempts", "SHARE ROW EXCLUSIVE")
-    return lambda: until(lambda: somebody_waits_for(desk, "attempts")), lock.release
-
-
-def sent_not_seen(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
-    """The cluster has the transactions and no block has them."""
-    desk.node.chain.hold = True
-    return lambda: until(lambda: bool(desk.attempts(plan, "sent"))), desk.node.chain.release
-
-
-def seen_not_stored(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
-    """The transactions have landed; the UPDATE that says so waits."""
-    reach_sent, land = sent_not_seen(desk, plan)
-    locks: list[TableLock] = []
-
-    def reach() -> None:
-        reach_sent()
-        locks.append(TableLock(desk.database_url, "attempts", "SHARE ROW EXCLUSIVE"))
-        land()
-        until(lambda: somebody_waits_for(desk, "attempts"))
-
-    return reach, lambda: _release(locks)
-
-
-def confirmed_not_finalized(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
-    """The transactions are confirmed, and finality is far behind."""
-    chain = desk.node.chain
-    chain.timing = Timing(1, 150)
-
-    def release() -> None:
-        chain.timing = Timing()
-
-    return lambda: until(lambda: bool(desk.attempts(plan, "confirmed"))), release
-
-
-def expired_not_stored(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
-    """The transactions were lost and have expired; the UPDATE that says so waits."""
-    reach_sent, land = sent_not_seen(desk, plan)
-    locks: list[TableLock] = []
-
-    def reach() -> None:
-        reach_sent()
-        locks.append(TableLock(desk.database_url, "attempts", "SHARE ROW EXCLUSIVE"))
-        desk.node.chain.expire_blockhashes()
-        until(lambda: somebody_waits_for(desk, "attempts"))
-
-    def release() -> None:
-        land()
-        _release(locks)
-
-    return reach, release
-
-
-def expired_not_signed_again(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
-    """The expiry is stored, and the blockhash for another attempt is being asked for."""
-    reach_sent, land = sent_not_seen(desk, plan)
-
-    def reach() -> None:
-        reach_sent()
-        until(lambda: not desk.batches(plan, "planned"))
-        hold = desk.node.hold("getLatestBlockhash")
-        desk.node.chain.expire_blockhashes()
-        until(lambda: bool(desk.attempts(plan, "expired")))
+def _call(method: str, *, after: bool = False) -> Reach:
+    def reach(scene: Scene) -> None:
+        hold = scene.desk.node.hold(method, after=after)
+        scene.trial.execute()
         until(hold.reached.is_set)
 
-    def release() -> None:
-        land()
-        desk.node.behave()
-
-    return reach, release
+    return reach
 
 
-def settled_not_stored(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
+def signed_not_stored(scene: Scene) -> None:
+    """The signer has answered; the INSERT of the attempts waits."""
+    scene.lock("attempts")
+    scene.trial.execute()
+    scene.until_waiting("attempts", "INSERT INTO attempts")
+
+
+def confirmed_not_stored(scene: Scene) -> None:
+    """The transactions are confirmed; the UPDATE that says so waits."""
+    scene.chain.timing = Timing(1, 150)
+    scene.all_sent()
+    scene.lock("attempts")
+    scene.chain.release()
+    scene.move_waits("attempts")
+
+
+def finalized_not_stored(scene: Scene) -> None:
+    """The transactions are final, and nobody saw them before; the UPDATE that says so waits."""
+    scene.all_sent()
+    scene.land()
+    scene.lock("attempts")
+    scene.desk.node.behave()
+    scene.move_waits("attempts")
+
+
+def confirmed_not_finalized(scene: Scene) -> None:
+    """The transactions are confirmed, and finality is far behind."""
+    scene.chain.timing = Timing(1, 150)
+    scene.trial.execute()
+    until(lambda: bool(scene.desk.attempts(scene.plan, "confirmed")))
+
+
+def expired_not_stored(scene: Scene) -> None:
+    """The transactions were lost and have expired; the UPDATE that says so waits."""
+    scene.all_sent()
+    scene.lock("attempts")
+    scene.chain.expire_blockhashes()
+    scene.move_waits("attempts")
+
+
+def expired_not_signed_again(scene: Scene) -> None:
+    """The expiry is stored, and the blockhash for another attempt is being asked for."""
+    scene.all_sent()
+    hold = scene.desk.node.hold("getLatestBlockhash")
+    scene.chain.expire_blockhashes()
+    until(lambda: bool(scene.desk.attempts(scene.plan, "expired")))
+    until(hold.reached.is_set)
+
+
+def settled_not_stored(scene: Scene) -> None:
     """Everything is finalized; the distribution's own last UPDATE waits."""
-    reach_sent, land = sent_not_seen(desk, plan)
-    locks: list[TableLock] = []
-
-    def reach() -> None:
-        reach_sent()
-        # Lets SELECT ... FOR UPDATE through, so batches go on; only the UPDATE itself waits.
-        locks.append(TableLock(desk.database_url, "distributions", "SHARE ROW EXCLUSIVE"))
-        land()
-        until(lambda: somebody_waits_for(desk, "distributions"))
-
-    return reach, lambda: _release(locks)
+    scene.all_sent()
+    scene.lock("distributions")
+    scene.chain.release()
+    scene.move_waits("distributions")
 
 
-def paused(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
-    """Somebody has paused it, with transactions on their way."""
-    reach_sent, land = sent_not_seen(desk, plan)
+def successor(*, meanwhile: Callable[[Scene], None]) -> Reach:
+    """The gateway died before it stored that it had sent; its successor's first UPDATE waits.
 
-    def reach() -> None:
-        reach_sent()
-        request = pb.PauseDistributionRequest(distribution_id=plan.id)
-        desk.client().distributions.PauseDistribution(request)
+    All it has is `signed`. `meanwhile` is what became of the transactions while it was dead.
+    """
 
-    return reach, land
+    def reach(scene: Scene) -> None:
+        scene.chain.hold = True
+        scene.desk.node.hold("sendTransaction", after=True)
+        scene.trial.execute()
+        until(lambda: 0 < scene.desk.attempts(scene.plan, "signed") == len(scene.chain.waiting))
+        scene.desk.kill("gateway")
+        scene.desk.node.behave()
+        meanwhile(scene)
+        scene.lock("attempts")
+        scene.desk.start("gateway")
+        scene.move_waits("attempts")
+        assert not scene.desk.attempts(scene.plan, "sent")
+
+    return reach
 
 
-def cancelling(desk: Desk, plan: pb.Distribution) -> tuple[Act, Act]:
-    """Somebody has cancelled it, with transactions on their way."""
-    reach_sent, land = sent_not_seen(desk, plan)
+def _confirmed(scene: Scene) -> None:
+    scene.chain.timing = Timing(1, 150)
+    scene.chain.release()
+    scene.chain.advance()
 
-    def reach() -> None:
-        reach_sent()
-        request = pb.CancelDistributionRequest(distribution_id=plan.id)
-        desk.client().distributions.CancelDistribution(request)
 
-    return reach, land
+def _finalized(scene: Scene) -> None:
+    scene.chain.release()
+    scene.chain.advance(scene.chain.timing.finalize_after_blocks + 1)
 
+
+def _failed(scene: Scene) -> None:
+    scene.trial.doom(DOOMED)
+    _finalized(scene)
+
+
+def _expired(scene: Scene) -> None:
+    scene.chain.expire_blockhashes()
+
+
+DOOMED = 3
+"""The transfer that a step makes impossible."""
 
 STEPS: dict[str, Step] = {
-    "claimed_not_signed": _call("getLatestBlockhash"),
-    "signed_not_stored": signed_not_stored,
-    "stored_not_sent": _call("sendTransaction"),
-    "sent_not_answered": _call("sendTransaction", after=True),
-    "sent_not_seen": sent_not_seen,
-    "height_read_not_statuses": _call("getBlockHeight", after=True),
-    "statuses_not_read": _call("getSignatureStatuses"),
-    "seen_not_stored": seen_not_stored,
-    "confirmed_not_finalized": confirmed_not_finalized,
-    "expired_not_stored": expired_not_stored,
-    "expired_not_signed_again": expired_not_signed_again,
-    "settled_not_stored": settled_not_stored,
-    "paused": paused,
-    "cancelling": cancelling,
+    "claimed_not_signed": Step(_call("getLatestBlockhash"), needs_chain=False),
+    "signed_not_stored": Step(
+        signed_not_stored, moves("batch planned in_flight"), needs_chain=False
+    ),
+    "stored_not_sent": Step(
+        _call("sendTransaction"), moves("attempt signed sent"), needs_chain=False
+    ),
+    "sent_not_answered": Step(_call("sendTransaction", after=True), needs_chain=False),
+    "sent_not_seen": Step(Scene.sent),
+    "height_read_not_statuses": Step(_call("getBlockHeight", after=True), needs_chain=False),
+    "statuses_not_read": Step(_call("getSignatureStatuses"), needs_chain=False),
+    "confirmed_not_stored": Step(confirmed_not_stored, moves("attempt sent confirmed")),
+    "finalized_not_stored": Step(
+        finalized_not_stored, moves("attempt sent finalized", "batch in_flight finalized")
+    ),
+    "confirmed_not_finalized": Step(confirmed_not_finalized, moves("attempt confirmed finalized")),
+    "expired_not_stored": Step(
+        expired_not_stored, moves("attempt sent expired", "batch in_flight planned")
+    ),
+    "expired_not_signed_again": Step(expired_not_signed_again),
+    "settled_not_stored": Step(settled_not_stored, moves("distribution executing completed")),
+    "successor_sees_confirmed": Step(
+        successor(meanwhile=_confirmed), moves("attempt signed confirmed"), goes_on=False
+    ),
+    "successor_sees_finalized": Step(
+        successor(meanwhile=_finalized), moves("attempt signed finalized"), goes_on=False
+    ),
+    "successor_sees_failed": Step(
+        successor(meanwhile=_failed),
+        moves("attempt signed failed"),
+        State.STATE_PARTIALLY_FAILED,
+        goes_on=False,
+    ),
+    "successor_sees_expired": Step(
+        successor(meanwhile=_expired), moves("attempt signed expired"), goes_on=False
+    ),
 }

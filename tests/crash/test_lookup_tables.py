@@ -4,11 +4,12 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
-from tests.crash.conftest import MakeDesk, open_vault
+from tests.crash.cases import VICTIMS, come_to_an_end, kill_at
 from tests.crash.desk import EVERYTHING
 from tests.crash.parts import POLICY
 from tests.crash.steps import STEPS
@@ -18,20 +19,19 @@ from tests.distribution.tables import content_of, write_table
 from tests.gateway.support import new_id
 from tests.postgres.samples import address_of
 from tests.support.processes import SignerProcess
-from tests.support.svm_chain import Timing
 
 TABLE = address_of(0, "crash table")
 HELD = [address_of(number, "crash table's") for number in range(200)]
 STRANGERS = 60
 SHARE = 10**7
 CASES = (
-    [(step, victim) for step in STEPS for victim in ("gateway", "signer", "postgres")]
+    [(step, victim) for step in STEPS for victim in VICTIMS]
     if EVERYTHING
     else [
         ("signed_not_stored", "gateway"),
         ("stored_not_sent", "gateway"),
         ("expired_not_stored", "gateway"),
-        ("seen_not_stored", "postgres"),
+        ("finalized_not_stored", "postgres"),
     ]
 )
 
@@ -51,9 +51,9 @@ def signer() -> Iterator[SignerProcess]:
 
 
 @pytest.fixture(scope="module")
-def vault(make_desk: MakeDesk, signer: SignerProcess) -> Vault:
+def launch(signer: SignerProcess) -> dict[str, Any]:
     """One desk for all cases."""
-    return open_vault(make_desk(signer=signer))
+    return {"signer": signer}
 
 
 def pay_by_table(vault: Vault) -> Trial:
@@ -95,16 +95,7 @@ def test_a_kill_at_a_step(vault: Vault, step: str, victim: str) -> None:
     """
     desk, trial = vault.desk, pay_by_table(vault)
     write_table(desk.node.chain, [*HELD, address_of(1, "later")], at=TABLE)
-    trial.killed_at(STEPS[step](desk, trial.plan), victim)
-    if victim == "gateway" and step not in {"paused", "cancelling"}:
-        trial.execute()
-    if step == "cancelling":
-        desk.until(trial.plan, lambda found: found.state == pb.Distribution.STATE_CANCELLED)
-    else:
-        done = desk.finish(trial.plan)
-        assert done.state == pb.Distribution.STATE_COMPLETED
+    kill_at(trial, STEPS[step], victim)
+    done = come_to_an_end(trial, STEPS[step], victim)
+    if done.state == pb.Distribution.STATE_COMPLETED:
         desk.until(trial.plan, lambda found: found.reconciliation.matched_count == 7)
-    trial.settle()
-    desk.node.behave()
-    desk.node.chain.release()
-    desk.node.chain.timing = Timing()

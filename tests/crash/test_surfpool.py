@@ -5,43 +5,55 @@ Smaller, because Surfpool executes some 15 transactions in a second.
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from solward_client.devstack.surfpool import Surfpool
-from tests.crash import node as faults
-from tests.crash.conftest import MakeDesk
-from tests.crash.desk import EVERYTHING
+from tests.crash import node_faults as faults
+from tests.crash.cases import cases_of, come_to_an_end, kill_at
+from tests.crash.conftest import MakeDesk, Vaults
+from tests.crash.desk import ENDED, EVERYTHING
 from tests.crash.ground import SurfpoolGround
 from tests.crash.kinds import KINDS
+from tests.crash.node import Fault
+from tests.crash.node_faults import Sometimes
+from tests.crash.order_steps import ORDER_STEPS
+from tests.crash.scene import until
+from tests.crash.steps import STEPS
 from tests.crash.trials import Trial
 from tests.crash.vault import Vault
 
 FUNDS = 10**11
 SEED = 4
-VICTIMS = ("gateway", "signer", "postgres")
-SAMPLE = [("pay", "gateway"), ("drain tokens with fee", "gateway")]
-KILLS = [(kind, victim) for kind in KINDS for victim in VICTIMS] if EVERYTHING else SAMPLE
 # The part of a kind's usual count: two or three transactions, three or four of the dearest.
 SHARE = 3
 pytestmark = pytest.mark.localnet
-TROUBLES: dict[str, dict[faults.Fault, float]] = {
-    "drops, lost replies, 429": {
-        faults.drop: 0.15,
-        faults.lose_reply: 0.15,
-        faults.too_many: 0.1,
+# Those that only a node has to do with: nobody tells this chain when to make blocks.
+HELD_STEPS = {name: step for name, step in {**STEPS, **ORDER_STEPS}.items() if not step.needs_chain}
+SAMPLE = [
+    ("sent_not_answered", "pay", "gateway"),
+    ("sent_not_answered", "drain tokens with fee", "postgres"),
+]
+TROUBLES: dict[str, dict[str, tuple[Fault, float]]] = {
+    "lost": {
+        "drops": (faults.drop, 0.15),
+        "lost replies": (faults.lose_reply, 0.15),
+        "429": (faults.too_many, 0.1),
     },
-    "duplicates, malformed, stale": {
-        faults.twice: 0.15,
-        faults.malformed: 0.15,
-        faults.stale(40): 0.2,
+    "garbled": {
+        "repeated requests": (faults.twice, 0.1),
+        "repeated replies": (faults.answered_twice, 0.1),
+        "malformed": (faults.malformed, 0.1),
+        "stale": (faults.stale(40), 0.2),
     },
-    "wrong heights and slots, forgotten signatures, delays": {
-        faults.wrong_number(100_000): 0.2,
-        faults.forgetful: 0.2,
-        faults.delay: 0.1,
+    "untrue": {
+        "wrong heights and slots": (faults.wrong_number(100_000), 0.2),
+        "forgets signatures": (faults.forgetful, 0.2),
+        "delays": (faults.delay, 0.1),
+        "slow": (faults.slow, 0.05),
     },
 }
 
@@ -60,18 +72,20 @@ def funder(ground: SurfpoolGround) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="module")
-def shared_vault(make_desk: MakeDesk, surfpool: Surfpool) -> Vault:
+def vaults(make_desk: MakeDesk, surfpool: Surfpool) -> Vaults:
     """A desk on Surfpool, through a proxy."""
     ground = SurfpoolGround(surfpool.rpc_url)
-    upstream = surfpool.rpc_url
-    return Vault(make_desk(block_time_s=None, upstream_url=upstream, fund=funder(ground)), ground)
 
+    def open_vault() -> Vault:
+        desk = make_desk(
+            block_time_s=None,
+            upstream_url=surfpool.rpc_url,
+            fund=funder(ground),
+            request_timeout_ms=faults.PATIENCE_MS,
+        )
+        return Vault(desk, ground)
 
-@pytest.fixture
-def vault(shared_vault: Vault) -> Iterator[Vault]:
-    """Its wallets, with an honest proxy before and after."""
-    yield shared_vault
-    shared_vault.desk.node.behave()
+    return Vaults(open_vault)
 
 
 def make(vault: Vault, kind: str) -> Trial:
@@ -86,36 +100,60 @@ def end(trial: Trial) -> None:
     assert pb.Distribution.STATE_COMPLETED == done.state
 
 
-@pytest.mark.parametrize(("kind", "victim"), KILLS)
-def test_a_kill_with_transactions_on_their_way(vault: Vault, kind: str, victim: str) -> None:
-    """Sent and not answered, then kill -9: it finishes after a restart, all done once."""
+@pytest.mark.parametrize(("step", "kind", "victim"), cases_of(HELD_STEPS) if EVERYTHING else SAMPLE)
+def test_a_kill_at_a_step(vault: Vault, step: str, kind: str, victim: str) -> None:
+    """Kill -9 with an order held at a step: it finishes after a restart, all done once."""
+    trial = make(vault, kind)
+    kill_at(trial, HELD_STEPS[step], victim)
+    come_to_an_end(trial, HELD_STEPS[step], victim)
+
+
+@pytest.mark.parametrize("kind", KINDS if EVERYTHING else ["drain by payer"])
+def test_trouble(vault: Vault, kind: str) -> None:
+    """Calls go wrong in every way, several at a time; all is done once.
+
+    Each way has happened, and nobody had to give another session.
+    """
     trial = make(vault, kind)
     desk = vault.desk
-    hold = desk.node.hold("sendTransaction", after=True)
+    troubles = [Sometimes(random.Random(SEED), ways) for ways in TROUBLES.values()]
+    desk.node.spoil("*", troubles[0])
     trial.execute()
-    assert hold.reached.wait(20)
-    desk.kill(victim)
-    desk.start(victim)
+    given = desk.sessions_given
+    for trouble in troubles:
+        desk.node.behave()
+        desk.node.spoil("*", trouble)
+        desk.until(trial.plan, partial(has_happened, trouble))
     desk.node.behave()
-    if victim == "gateway":
-        trial.execute()
     end(trial)
+    assert given == desk.sessions_given
+    assert all(trouble.have_all_happened for trouble in troubles)
 
 
-@pytest.mark.skipif(not EVERYTHING, reason="8 s a case: CRASH_EVERYTHING=1 runs them")
-@pytest.mark.parametrize("name", TROUBLES)
-@pytest.mark.parametrize("kind", KINDS)
-def test_trouble(vault: Vault, kind: str, name: str) -> None:
-    """Calls go wrong for a second in several ways; all is done once."""
+def has_happened(trouble: Sometimes, found: pb.Distribution) -> bool:
+    """True once all has gone wrong that is to, or it is too late for that."""
+    return trouble.have_all_happened or found.state in ENDED
+
+
+@pytest.mark.parametrize("kind", KINDS if EVERYTHING else ["close"])
+def test_a_node_that_is_started_again(vault: Vault, kind: str) -> None:
+    """It breaks all connections with transactions on their way, and serves again: as before."""
     trial = make(vault, kind)
-    vault.desk.node.spoil("*", faults.sometimes(random.Random(SEED), TROUBLES[name]))
+    desk = vault.desk
+    hold = desk.node.hold("sendTransaction")
     trial.execute()
-    time.sleep(1)
-    vault.desk.node.behave()
+    given = desk.sessions_given
+    until(hold.reached.is_set)
+    desk.node.go_away()
+    try:
+        desk.until(trial.plan, lambda found: "connection failed" in found.last_error)
+    finally:
+        desk.node.come_back()
     end(trial)
+    assert given == desk.sessions_given
 
 
-@pytest.mark.skipif(not EVERYTHING, reason="8 s a case: CRASH_EVERYTHING=1 runs them")
+@pytest.mark.skipif(not EVERYTHING, reason="8 s a case")
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.startswith("drain by")])
 def test_only_the_impossible_is_not_done(vault: Vault, kind: str) -> None:
     """One transfer became impossible: its transaction fails and is split, the others are done."""

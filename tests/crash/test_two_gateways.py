@@ -13,7 +13,7 @@ from tests.crash.conftest import MakeDesk, open_vault
 from tests.crash.desk import EVERYTHING
 from tests.crash.kinds import KINDS
 from tests.crash.node import ScriptedNode
-from tests.crash.steps import until
+from tests.crash.scene import until
 
 RECIPIENTS = int(os.environ.get("CRASH_RECIPIENTS", "2000"))
 TOTAL = 10**12

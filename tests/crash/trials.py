@@ -77,26 +77,50 @@ class Trial:
         self.ground.fund(address, lamports)
         self._deposits[address] += lamports
 
-    def execute(self) -> None:
-        """Remembers the ledger and executes; later calls resume."""
+    def remember(self) -> None:
+        """Reads the ledger, before anything happens."""
         if not self._before:
             self._before = self._read()
             self._landed = set(self.ground.landings(self.payers))
+
+    def execute(self) -> None:
+        """Remembers the ledger and executes; later calls resume."""
+        self.remember()
         self.desk.execute(self.plan)
 
-    def killed_at(self, step: tuple[Callable[[], None], Callable[[], None]], victim: str) -> None:
-        """Executes, and once the step is reached kills a process and starts it again.
+    def pause(self) -> None:
+        """Pauses it."""
+        request = pb.PauseDistributionRequest(distribution_id=self.plan.id)
+        distributions = self.desk.client().distributions
+        self.desk.patiently(lambda: distributions.PauseDistribution(request))
 
-        `step` is what waits for the step, and what lets go of it in the end.
-        """
-        reach, release = step
-        try:
-            self.execute()
-            reach()
-            self.desk.kill(victim)
-            self.desk.start(victim)
-        finally:
-            release()
+    def cancel(self) -> None:
+        """Cancels it."""
+        request = pb.CancelDistributionRequest(distribution_id=self.plan.id)
+        distributions = self.desk.client().distributions
+        self.desk.patiently(lambda: distributions.CancelDistribution(request))
+
+    def resolve(self, verdict: "pb.Resolution.Verdict.ValueType", signature: str) -> None:
+        """Declares what became of one UNKNOWN transaction."""
+        request = pb.ResolveUnknownRequest(
+            distribution_id=self.plan.id,
+            etag=self.plan.etag,
+            transaction_signature=signature,
+            transaction_signature_again=signature,
+            verdict=verdict,
+            reason="two explorers were asked",
+            operator="olga",
+        )
+        distributions = self.desk.client().distributions
+        self.desk.patiently(lambda: distributions.ResolveUnknown(request))
+
+    def unknown(self) -> list[str]:
+        """Returns the signatures of its UNKNOWN transactions, from the database itself."""
+        query = (
+            "SELECT signature FROM attempts WHERE distribution_id = $1::text::uuid "
+            "AND state = 'unknown' ORDER BY batch_position"
+        )
+        return [row["signature"] for row in self.desk.fetch(query, self.plan.id)]
 
     def failed(self) -> set[int]:
         """The positions of the transfers that the gateway lists as failed, each with a reason."""

@@ -10,6 +10,7 @@ with SvmRpc() as node:
 import json
 import socket
 import threading
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +26,10 @@ class _ConnectionDroppedError(Exception):
     """The script says that this call gets no reply."""
 
 
+class Doubled(bytes):
+    """A reply's body that is answered twice: the second is there before the next request is."""
+
+
 class SvmRpc:
     """The node. With `block_time_s` blocks come by themselves; without, only a test adds them."""
 
@@ -37,14 +42,16 @@ class SvmRpc:
         self._methods = Methods(self.chain)
         self._stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self._threads = [threading.Thread(target=self._server.serve_forever, args=(0.05,))]
+        self._address = ("127.0.0.1", self._server.server_port)
+        self._serving = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._ticking: threading.Thread | None = None
         if block_time_s is not None:
-            self._threads.append(threading.Thread(target=self._tick, args=(block_time_s,)))
+            self._ticking = threading.Thread(target=self._tick, args=(block_time_s,))
 
     @property
     def url(self) -> str:
         """The node's URL."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://127.0.0.1:{self._address[1]}"
 
     def count(self, method: str) -> int:
         """Return how many calls of a method came."""
@@ -52,8 +59,9 @@ class SvmRpc:
 
     def __enter__(self) -> Self:
         """Start serving."""
-        for thread in self._threads:
-            thread.start()
+        self._serving.start()
+        if self._ticking is not None:
+            self._ticking.start()
         return self
 
     def __exit__(
@@ -64,12 +72,23 @@ class SvmRpc:
     ) -> None:
         """Stop serving, end held calls and close every connection."""
         self._stopping.set()
+        self.go_away()
+        if self._ticking is not None:
+            self._ticking.join()
+
+    def go_away(self) -> None:
+        """End held calls, close every connection and refuse new ones; the chain goes on."""
         self.faults.clear()
         self._server.shutdown()
         self._server.close_connections()
         self._server.server_close()
-        for thread in self._threads:
-            thread.join()
+        self._serving.join()
+
+    def come_back(self) -> None:
+        """Serve again at the same place, after `go_away`."""
+        self._server = _Server(self._address, _handler(self))
+        self._serving = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._serving.start()
 
     def answer(self, body: bytes) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
         """Return HTTP status, extra headers and body for a request's body."""
@@ -150,13 +169,18 @@ def _handler(node: SvmRpc) -> type[BaseHTTPRequestHandler]:
             except _ConnectionDroppedError:
                 self.close_connection = True
                 return
+            self.reply(status, headers, reply)
+            if isinstance(reply, Doubled):
+                self.reply(status, headers, reply)
+
+        def reply(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(reply)))
+            self.send_header("Content-Length", str(len(body)))
             for name, value in headers:
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(reply)
+            self.wfile.write(body)
 
         def handle(self) -> None:
             try:
