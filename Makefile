@@ -16,7 +16,7 @@ PY_STAMP   := $(VENV)/.stamp-python
 NODE_STAMP := $(LOCALNET)/node_modules/.stamp-node
 TYPED := signer_daemon gateway clients/python/solward_client tests proto/generate.py
 
-.PHONY: help install proto check lint types imports proto-check test bench fuzz demo up audit-size lock clean
+.PHONY: help install proto check lint types imports proto-check test crash bench fuzz demo up audit-size lock clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,10 @@ proto-check: install
 # A test file is one process's from beginning to end, so files share no state and no file's tests run at once.
 test: check ## Everything that proves it: check, then every test.
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+
+# In one process: nothing else should take its time. `make test` takes a sample of it.
+crash: install ## Every kind of order, killed at every step and by every bad node there is: some three hours.
+	CRASH_EVERYTHING=1 CRASH_KILLS=200 CRASH_RECIPIENTS=10000 CRASH_TRANSACTIONS=40 $(BIN)/python -m pytest -p no:xdist tests/crash
 
 bench: install ## Measure derivation, signing and unlocking against the bare primitives.
 	$(BIN)/python -m pytest -q -s tests/bench
