@@ -13,7 +13,7 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from tests.support.svm_rpc import SvmRpc
+from tests.support.svm_rpc import Doubled, SvmRpc
 
 NOW = {"commitment": "processed"}
 FEE = 5000
@@ -203,3 +203,30 @@ def test_blocks_come_by_themselves_when_asked() -> None:
         first = rpc("getBlockHeight")
         while rpc("getBlockHeight") < first + 3:
             pass
+
+
+def test_a_node_goes_away_and_comes_back(rpc: Client) -> None:
+    """Away it refuses connections, back it serves the same chain at the same place."""
+    before = rpc("getBlockHeight")
+    rpc.node.go_away()
+    with pytest.raises(httpx.HTTPError):
+        rpc("getBlockHeight")
+    rpc.node.come_back()
+    assert before == rpc("getBlockHeight")
+
+
+def test_a_doubled_reply_is_there_before_the_next_request(
+    rpc: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever does not look at the id takes the second for the answer to the next request."""
+    honest = SvmRpc.answer
+
+    def doubled(node: SvmRpc, body: bytes) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
+        status, headers, reply = honest(node, body)
+        return status, headers, Doubled(reply)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SvmRpc, "answer", doubled)
+        rpc.http.post(rpc.node.url, json={"jsonrpc": "2.0", "id": 1, "method": "getHealth"})
+    reply = rpc.raw("getBlockHeight")
+    assert (1, "ok") == (reply["id"], reply["result"])
