@@ -85,9 +85,15 @@ def parked_not_stored(*, act: Callable[[Trial], None] | None = None) -> Reach:
     return reach
 
 
-def parked(scene: Scene, loss: Callable[[Scene], None] = forgotten) -> None:
-    """It is parked, and the node knows again what it knew."""
+def parked(
+    scene: Scene,
+    loss: Callable[[Scene], None] = forgotten,
+    act: Callable[[Trial], None] | None = None,
+) -> None:
+    """It is parked, and the node knows again what it knew. `act` comes before all is in doubt."""
     scene.all_sent()
+    if act is not None:
+        act(scene.trial)
     loss(scene)
     scene.desk.until(scene.plan, lambda found: found.state == State.STATE_PARKED)
     scene.chain.forgets = lambda _: False
@@ -133,12 +139,14 @@ def first_declared(verdict: "pb.Resolution.Verdict.ValueType") -> Reach:
 
 
 def last_declared(
-    verdict: "pb.Resolution.Verdict.ValueType", loss: Callable[[Scene], None] = never_landed
+    verdict: "pb.Resolution.Verdict.ValueType",
+    loss: Callable[[Scene], None] = never_landed,
+    act: Callable[[Trial], None] | None = None,
 ) -> Reach:
     """An operator declares what became of the last; the UPDATE of the distribution waits."""
 
     def reach(scene: Scene) -> None:
-        parked(scene, loss)
+        parked(scene, loss, act)
         *others, last = scene.trial.unknown()
         for signature in others:
             scene.trial.resolve(verdict, signature)
@@ -240,6 +248,13 @@ DOUBT_STEPS: dict[str, Step] = {
         last_declared(GIVE_UP),
         moves("distribution parked partially_failed"),
         SOME_FAILED,
+        then=_give_up,
+        goes_on=False,
+    ),
+    "all_given_up_of_a_cancelled_not_stored": Step(
+        last_declared(GIVE_UP, act=Trial.cancel),
+        moves("distribution parked cancelled"),
+        CANCELLED,
         then=_give_up,
         goes_on=False,
     ),

@@ -128,7 +128,9 @@ ORDER_STEPS: dict[str, Step] = {
         then=Trial.cancel,
         needs_chain=False,
     ),
-    "pause_not_stored": Step(called("pause"), moves("distribution executing paused")),
+    "pause_not_stored": Step(
+        called("pause"), moves("distribution executing paused"), goes_on=False
+    ),
     "paused": Step(paused, goes_on=False),
     "resume_not_stored": Step(
         called("execute", before=paused_all_sent),
@@ -136,7 +138,7 @@ ORDER_STEPS: dict[str, Step] = {
         goes_on=False,
     ),
     "paused_and_settled_not_stored": Step(
-        settled(before=paused_all_sent), moves("distribution paused completed")
+        settled(before=paused_all_sent), moves("distribution paused completed"), goes_on=False
     ),
     "cancel_not_stored": Step(
         called("cancel", before=half_signed),

@@ -5,7 +5,7 @@ is to be stored waits for the database. Then something is killed. `moves` are th
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from solward.gateway.v1 import distribution_service_pb2 as pb
 from tests.crash.moves import Move
@@ -23,7 +23,7 @@ class Step:
 
     `kinds` are those that it is for, if it is not for all. `then` is what a person does about an
     order that nobody works on by itself any more. With `goes_on` there is no need of that if
-    neither gateway nor signer died.
+    neither gateway nor signer died. Without `needs_chain` any chain will do, as it is.
     """
 
     reach: Reach
@@ -32,7 +32,7 @@ class Step:
     kinds: Collection[str] = ()
     then: Callable[[Trial], None] = Trial.execute
     goes_on: bool = True
-    needs_chain: bool = field(default=True)
+    needs_chain: bool = True
 
 
 def moves(*pairs: str) -> frozenset[Move]:
