@@ -13,6 +13,7 @@ from typing import Final
 from gateway.domain.attempts import ClaimedBatch, Pending
 from gateway.domain.instructions import Instruction
 from gateway.domain.plans import Distribution, Kind, Move
+from gateway.domain.rent import may_be_left
 from gateway.domain.steps import FeeTerms
 from gateway.domain.token_programs import (
     ASSOCIATED_TOKEN,
@@ -140,12 +141,16 @@ def _changed_source(plan: Distribution, batch: ClaimedBatch, held: Mapping[str, 
                     f"planned were {move.amount}"
                 )
             continue
-        need = move.amount + (_fee(plan, batch) if giver == batch.fee_payer_address else 0)
-        left = held[giver].lamports - need
+        fee = _fee(plan, batch) if giver == batch.fee_payer_address else 0
+        holds, floor = held[giver].lamports, plan.estimate.rent_floor_lamports
+        left = holds - fee - move.amount
         if left < 0:
-            return f"{giver} holds {held[giver].lamports} lamports and was to give {need}"
-        if 0 < left < plan.estimate.rent_floor_lamports:
+            return f"{giver} holds {holds} lamports and was to give {move.amount + fee}"
+        if not may_be_left(holds, left, floor):
             return f"{giver} would keep {left} lamports, less than the rent floor"
+        if not may_be_left(holds, holds - fee, floor):
+            # Refused before it gets into a block: it could be signed and sent for ever.
+            return f"{giver} would hold {holds - fee} lamports after its fee, under the rent floor"
     return ""
 
 

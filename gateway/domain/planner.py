@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from gateway.domain.assembly import Costs, Terms, assemble, batch_fee, pack_moves, payer_of
+from gateway.domain.assembly import Costs, Terms, assemble, pack_moves
 from gateway.domain.compute_limits import FIXED, ComputeLimits
 from gateway.domain.errors import InvalidArgumentError, PreconditionFailedError
 from gateway.domain.lookup_tables import NO_TABLES, LookupTables
@@ -13,6 +13,7 @@ from gateway.domain.orders import RECIPIENTS_MAX, FeePayment
 from gateway.domain.packing import TransactionVersion
 from gateway.domain.plans import CostEstimate, FeeRates, Kind, Move, Plan, Skip
 from gateway.domain.splits import Split, split_total
+from gateway.domain.sweep_packing import pack_sources
 
 COMPUTE_UNITS_PER_TRANSFER: Final = 300
 """Twice what a System transfer uses (150)."""
@@ -93,8 +94,9 @@ def plan_distribution(order: PlanInput) -> Plan:
 def plan_sweep(order: SweepInput) -> Plan:
     """Moves all that the sources hold, down to exactly zero, less the fees that they pay.
 
-    Sources that hold nothing, or not more than their fee, are left out with the reason. Raises
-    InvalidArgumentError for repeated sources, PreconditionFailedError if nothing is left to move.
+    Sources that hold nothing, or that cannot pay a fee which nobody pays for them, are left out
+    with the reason. Raises InvalidArgumentError for repeated sources, PreconditionFailedError if
+    nothing is left to move.
     """
     wallets, payer = sweep_wallets(
         [(source.address, source.wallet_id) for source in order.sources],
@@ -112,7 +114,14 @@ def plan_sweep(order: SweepInput) -> Plan:
         alone=not payer and order.fee_payment is FeePayment.EACH_SOURCE,
         destination=order.destination,
     )
-    packed, skips = _pack_sweep(terms, order)
+    held, empty = _holdings(order)
+    packed, poor = pack_sources(terms, held)
+    if not packed:
+        raise PreconditionFailedError(
+            "the sources hold nothing that can be moved",
+            field="source_wallet_ids",
+            reason="INSUFFICIENT_FUNDS",
+        )
     moves = [move for batch in packed for move in batch]
     # Any of the transactions may land first.
     least = min(sum(move.amount for move in batch) for batch in packed)
@@ -123,7 +132,7 @@ def plan_sweep(order: SweepInput) -> Plan:
         )
     used = {payer, *(move.source_address for move in moves)} - {""}
     terms = dataclasses.replace(
-        terms, skips=skips, wallets={address: wallets[address] for address in used}
+        terms, skips=[*empty, *poor], wallets={address: wallets[address] for address in used}
     )
     costs = Costs(new_account_count=int(order.destination_balance == 0))
     return assemble(terms, packed, costs)
@@ -159,52 +168,18 @@ def sweep_wallets(
     return {**wallets, fee_payer[0]: fee_payer[1]}, fee_payer[0]
 
 
-def _pack_sweep(terms: Terms, order: SweepInput) -> tuple[list[Sequence[Move]], list[Skip]]:
-    """Packs the sources; a payer among them gives what it holds less its transaction's fee.
-
-    A payer that holds less than the fee is left out, and the packing is made again without it.
-    """
-    skips = [
-        Skip(source.address, "it holds nothing")
-        for source in order.sources
-        if not source.balance_lamports
-    ]
-    # The richest first, so that those who pay for others are the ones that can.
-    sources = sorted(
-        (source for source in order.sources if source.balance_lamports),
-        key=lambda source: -source.balance_lamports,
-    )
-    while sources:
-        packed: list[Sequence[Move]] = []
-        poor: set[str] = set()
-        moves = [
-            Move(
-                item.address,
-                order.destination[0],
-                item.balance_lamports,
-                COMPUTE_UNITS_PER_TRANSFER,
-            )
-            for item in sources
-        ]
-        for batch in pack_moves(terms, moves):
-            paid = batch
-            if not terms.fee_payer:
-                fee = batch_fee(terms, batch)[1]
-                first = batch[0]
-                if first.amount <= fee:
-                    poor.add(payer_of(terms, batch))
-                    continue
-                paid = [dataclasses.replace(first, amount=first.amount - fee), *batch[1:]]
-            packed.append(paid)
-        if not poor:
-            return packed, skips
-        skips += [Skip(address, "it holds less than the fee") for address in sorted(poor)]
-        sources = [source for source in sources if source.address not in poor]
-    raise PreconditionFailedError(
-        "the sources hold nothing that can be moved",
-        field="source_wallet_ids",
-        reason="INSUFFICIENT_FUNDS",
-    )
+def _holdings(order: SweepInput) -> tuple[list[Move], list[Skip]]:
+    """Returns moves of all that the sources hold, and those that hold nothing."""
+    moves: list[Move] = []
+    skips: list[Skip] = []
+    for source in order.sources:
+        held = source.balance_lamports
+        if held:
+            recipient = order.destination[0]
+            moves.append(Move(source.address, recipient, held, COMPUTE_UNITS_PER_TRANSFER))
+        else:
+            skips.append(Skip(source.address, "it holds nothing"))
+    return moves, skips
 
 
 def rent_floor(held_lamports: int, rates: FeeRates) -> int:

@@ -94,6 +94,27 @@ async def test_what_cannot_be_moved_is_left_out(desk: Desk) -> None:
     assert caught.value.reason == "INSUFFICIENT_FUNDS"
 
 
+@pytest.mark.parametrize("payment", FeePayment)
+async def test_fees_that_the_runtime_lets_nobody_pay(desk: Desk, payment: FeePayment) -> None:
+    """What is planned lands, also around the rent floor; what could never land is left out."""
+    floor, fee = 650_240, 5_000
+    held = [floor - 1, floor, 652_000, floor + fee - 1, floor + fee, floor + fee + 1, HELD]
+    sources = [
+        wallet
+        for salt, lamports in enumerate(held, start=1)
+        for wallet in await desk.wallets(1, lamports, salt)
+    ]
+    done = await desk.done(ConsolidationOrder(ids(sources), desk.source_id, None, payment))
+    assert (done.state, done.last_error) == (DistributionState.COMPLETED, "")
+    assert done.receipts == Receipts(matched=done.batch_count)
+    left_out = 3 if payment is FeePayment.EACH_SOURCE else 0
+    assert {skip.address for skip in done.skips} == {
+        address for _, address in sources[1 : 1 + left_out]
+    }
+    kept = [desk.balance(address) for _, address in sources]
+    assert kept == [0, *(held[1:4] if left_out else [0] * 3), 0, 0, 0]
+
+
 async def test_wrong_orders_name_the_field(desk: Desk) -> None:
     """Repeated sources, a destination or a fee payer among them, an unreachable rent floor."""
     (one, two, bare) = await desk.wallets(3, 0)

@@ -7,6 +7,7 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 
 from gateway.adapters.postgres import Database
+from gateway.domain import sweep_packing
 from gateway.domain.orders import (
     ConsolidationOrder,
     DistributionOrder,
@@ -195,6 +196,21 @@ async def test_a_source_that_pays_its_fee_and_spent(
     left = [desk.balance(address) for _, address in sources]
     assert left.count(0) == 8 - failed
     assert done.fees_paid_lamports == (8 - failed) * 5_000
+
+
+async def test_a_fee_that_the_runtime_refuses(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that could never pay its fee, in a plan that was made all the same, fails unsigned:
+    it would be signed again and again.
+    """
+    sources = await desk.wallets(1, 652_000)
+    order = ConsolidationOrder((sources[0][0],), desk.source_id, None, FeePayment.EACH_SOURCE)
+    monkeypatch.setattr(sweep_packing, "may_be_left", lambda *_: True)
+    planned = await desk.workflows.create(str(UUID(int=1)), order)
+    done = await again(desk, planned)
+    assert done.state is DistributionState.PARTIALLY_FAILED
+    page, _ = await desk.workflows.list_transfers(planned.id)
+    assert "would hold 647000 lamports after its fee, under the rent floor" in page.items[0].error
+    assert desk.signer.items == []
 
 
 async def test_a_token_source_that_changed(desk: Desk) -> None:

@@ -50,10 +50,15 @@ class Outcome:
 
     @property
     def is_refused(self) -> bool:
-        """True if it never gets into a block: no fee is paid either."""
-        return self.error is not None and any(
-            name in repr(self.error) for name in _BEFORE_EXECUTION
-        )
+        """True if it never gets into a block: no fee is paid either.
+
+        So it is if the fee alone would leave its payer less than the rent floor. That has the same
+        name as an account that is left so after the execution, but then something has run.
+        """
+        name = repr(self.error) if self.error else ""
+        if "InsufficientFundsForRent" in name:
+            return not self.logs
+        return any(refusal in name for refusal in _BEFORE_EXECUTION)
 
 
 def execute(svm: LiteSVM, transaction: VersionedTransaction) -> Outcome:

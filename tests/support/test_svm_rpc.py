@@ -102,6 +102,16 @@ def test_a_failed_transaction_pays_its_fee_and_says_why(rpc: Client, payer: Keyp
     assert 10**9 - FEE == rpc("getBalance", str(payer.pubkey()), NOW)
 
 
+def test_a_fee_that_breaks_the_rent_floor_is_never_in_a_block(rpc: Client) -> None:
+    """A payer that the fee alone leaves under the rent floor is refused, and keeps the fee."""
+    poor = Keypair()
+    rpc.node.chain.fund(poor.pubkey(), 652_000)
+    drain = rpc.transfer(poor, Pubkey.new_unique(), 652_000 - FEE)
+    signature = rpc.send(drain, skipPreflight=True)["result"]
+    assert status(rpc, signature) is None
+    assert 652_000 == rpc("getBalance", str(poor.pubkey()), NOW)
+
+
 def test_identical_bytes_land_once(rpc: Client, payer: Keypair) -> None:
     """Sending the same transaction twice moves its lamports once."""
     to = Pubkey.new_unique()
