@@ -93,25 +93,38 @@ def _short_of_lamports(
 ) -> str:
     """Returns why the payer of fees (and of rent, and of SOL) cannot pay; "" if it can.
 
-    What it keeps must be nothing or rent-exempt: the runtime refuses what leaves less. The
-    transactions land in any order, so to end at nothing the least of them must cost that much.
+    What it keeps must be nothing or rent-exempt: the runtime refuses what leaves less.
     """
     payers = {batch.fee_payer_address for batch in batches}
     if payers != {plan.source_address} or _pays_its_own(plan, batches):
         return ""
-    costs = [_cost(plan, batch) for batch in batches]
-    need = sum(costs) + pending.fee_lamports + pending.rent_lamports + _prologue_rent(plan, held)
+    prologue_rent = _prologue_rent(plan, held)
+    spent = [prologue_rent + _spent(plan, batch) for batch in batches]
+    need = sum(_fee(plan, batch) for batch in batches) + pending.fee_lamports
+    need += sum(_spent(plan, batch) for batch in batches) + pending.rent_lamports + prologue_rent
     if _pays_sol(plan):
         need += pending.amount
     holds, floor = held[plan.source_address].lamports, plan.estimate.rent_floor_lamports
-    ends_at_nothing = not pending.count and (len(costs) == 1 or min(costs) >= floor)
-    if holds - need >= floor or (holds == need and ends_at_nothing):
+    if holds - need >= floor:
+        return ""
+    if holds == need and not pending.count and _may_end_at_nothing(holds, spent, floor):
         return ""
     left = "" if holds < need else ", which would leave less than the rent floor"
+    if holds == need:
+        left += " on the way"
     return (
         f"{plan.source_address} holds {holds} lamports and the next {len(batches)} transactions "
         f"need {need}{left}"
     )
+
+
+def _may_end_at_nothing(holds: int, spent: Sequence[int], floor: int) -> bool:
+    """True if any of the transactions may be the last, after which the payer holds nothing.
+
+    The last takes its fee and finds what it spends left over: that must be nothing or rent-exempt,
+    and so must be what those before it leave. Who was not rent-exempt may fall as it likes.
+    """
+    return holds < floor or min(spent) >= floor or list(spent) == [0]
 
 
 def _short_of_tokens(
@@ -166,10 +179,10 @@ def _pays_sol(plan: Distribution) -> bool:
     return plan.kind is Kind.DISTRIBUTION and not plan.asset.mint
 
 
-def _cost(plan: Distribution, batch: ClaimedBatch) -> int:
-    """Returns what a transaction takes of its payer: fee, rent, and SOL that it pays out."""
+def _spent(plan: Distribution, batch: ClaimedBatch) -> int:
+    """Returns what a transaction takes of its payer beside the fee: rent, and SOL paid out."""
     amount = sum(move.amount for move in batch.moves) if _pays_sol(plan) else 0
-    return _fee(plan, batch) + amount + sum(move.rent_lamports for move in batch.moves)
+    return amount + sum(move.rent_lamports for move in batch.moves)
 
 
 def _fee(plan: Distribution, batch: ClaimedBatch) -> int:

@@ -91,6 +91,41 @@ async def test_less_than_the_rent_floor_may_not_be_left(desk: Desk) -> None:
     assert "less than the rent floor" in found.last_error
 
 
+@pytest.mark.parametrize(
+    ("amount", "recipients", "lands"),
+    [
+        (650_239, 1, False),  # its fee would leave a lamport less than the floor
+        (650_240, 1, True),
+        (2 * 650_239, 21, False),
+        (2 * 650_240, 40, True),
+        (40_000, 40, True),  # never rent-exempt: it may fall as it likes
+    ],
+)
+async def test_the_fee_may_not_break_the_rent_floor_on_the_way(
+    database: Database, svm_rpc: SvmRpc, amount: int, recipients: int, lands: bool
+) -> None:
+    """A source that ends at zero lands if the fees alone leave it what is rent-exempt, whichever
+    transaction comes last; otherwise it pauses, for nothing of it would ever get into a block.
+    """
+    desk = await open_desk(database, svm_rpc, lamports=0)
+    order = desk.order(recipients, amount, EvenSplit())
+    assert isinstance(order.recipients, RecipientAddresses)
+    for address in order.recipients.addresses:
+        hold(desk, address, 650_240)
+    planned = await desk.workflows.create(str(UUID(int=1)), order)
+    hold(desk, desk.source_address, planned.estimate.required_lamports)
+    found = await again(desk, planned)
+    if not lands:
+        assert found.state is DistributionState.PAUSED
+        assert "less than the rent floor on the way" in found.last_error
+        assert desk.signer.items == []
+        hold(desk, desk.source_address, planned.estimate.required_lamports + 650_240)
+        found = await again(desk, found)
+    assert (found.state, found.last_error) == (DistributionState.COMPLETED, "")
+    assert desk.balance(desk.source_address) == (0 if lands else 650_240)
+    await desk.close()
+
+
 async def test_a_source_funded_to_the_lamport_is_never_paused(
     database: Database, svm_rpc: SvmRpc
 ) -> None:
