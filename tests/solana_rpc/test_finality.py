@@ -88,6 +88,12 @@ async def test_an_error_needs_as_many_as_an_expiry() -> None:
     assert FAILED == (await believed([node("x"), node("x")], FAILED, Agreement(2, 1))).status
 
 
+async def test_an_errors_wording_is_no_contradiction() -> None:
+    """Two versions of a node word one failure differently: it is final, in the first's words."""
+    other = node({"InsufficientFundsForRent": {"account_index": 1}})
+    assert FAILED == (await believed([node("x"), other], FAILED, Agreement(2, 2))).status
+
+
 async def test_nobody_answers() -> None:
     """That is an error, and decides nothing."""
     with pytest.raises(RpcError):

@@ -94,18 +94,21 @@ async def read_final(
 
 
 def weigh(found: Sequence[SignatureStatus], agreement: Agreement) -> LapseReading:
-    """Says what these sightings of one transaction come to; no sighting at all is doubt."""
+    """Says what these sightings of one transaction come to; no sighting at all is doubt.
+
+    Two versions of a node may word one error differently: the first text stands for all.
+    """
     if not found:
         return LapseReading(None, is_absent=False, doubt="no provider knows it any more")
     best = max(found, key=lambda status: _RANKS[status.confirmation])
     if best.confirmation != "finalized":
         return LapseReading(best, is_absent=False)
     ends = Counter(
-        (status.slot, status.error) for status in found if status.confirmation == "finalized"
+        (status.slot, bool(status.error)) for status in found if status.confirmation == "finalized"
     )
     if len(ends) > 1:
         return LapseReading(None, is_absent=False, doubt="providers contradict each other")
-    agreeing, wanted = ends[best.slot, best.error], agreement.wanted(best)
+    agreeing, wanted = ends[best.slot, bool(best.error)], agreement.wanted(best)
     if agreeing >= wanted:
         return LapseReading(best, is_absent=False)
     lesser = SignatureStatus(best.slot, "confirmed", best.error)
