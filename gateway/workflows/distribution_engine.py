@@ -15,7 +15,7 @@ from gateway.domain.chain import Chain
 from gateway.domain.errors import GatewayError
 from gateway.domain.ports import Clock, Store, TransactionCompiler
 from gateway.domain.wakeups import Listener, PatientListener
-from gateway.workflows.distribution_run import NO_SESSION, DistributionRun, RunConfig
+from gateway.workflows.distribution_run import BROKE_OFF, NO_SESSION, DistributionRun, RunConfig
 from gateway.workflows.distribution_signing import BatchSigner, TransactionSigner
 
 log = logging.getLogger("solward.gateway.distribution")
@@ -67,9 +67,9 @@ class DistributionEngine:
             session_token,
         )
         self._runs[distribution_id] = run
-        task = asyncio.create_task(run.run(), name=f"distribution {distribution_id}")
+        task = asyncio.create_task(self._guard(run), name=f"distribution {distribution_id}")
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(distribution_id, run, done))
+        task.add_done_callback(lambda done: self._ended(run, done))
 
     async def sweep(self) -> None:
         """Takes up what is signed and followed by nobody: at once, and then for ever.
@@ -103,11 +103,21 @@ class DistributionEngine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _ended(self, distribution_id: UUID, run: DistributionRun, task: asyncio.Task[None]) -> None:
+    async def _guard(self, run: DistributionRun) -> None:
+        """Runs, and says so where everybody sees it if that ends by what nobody foresaw."""
+        try:
+            await run.run()
+        except asyncio.CancelledError:
+            raise
+        except BaseException:  # a defect, or a Rust panic, must not take the gateway down
+            log.exception("a run failed")
+            try:
+                async with self._store.transaction() as unit:
+                    await unit.distributions.note_error(run.distribution_id, BROKE_OFF)
+            except GatewayError as failure:
+                log.warning("nor was it noted", extra={"facts": {"error": failure.message}})
+
+    def _ended(self, run: DistributionRun, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if self._runs.get(distribution_id) is run:
-            del self._runs[distribution_id]
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            # A defect here must not take the gateway down; what is signed is swept up later.
-            log.error("a run failed", exc_info=error)
+        if self._runs.get(run.distribution_id) is run:
+            del self._runs[run.distribution_id]

@@ -24,6 +24,12 @@ from gateway.workflows.distribution_signing import BatchSigner
 log = logging.getLogger("solward.gateway.distribution")
 
 NO_SESSION: Final = "it waits for ExecuteDistribution with a session"
+BROKE_OFF: Final = (
+    "an internal error ended the work on it, the gateway's log says which: what is signed is "
+    "followed up, the rest waits for ExecuteDistribution"
+)
+# What a run that has a session takes back: it does not wait any more.
+_WAITS: Final = (NO_SESSION, BROKE_OFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +125,8 @@ class DistributionRun:
         async with self.store.read() as unit:
             found = await unit.distributions.get(self.distribution_id)
             live = await unit.distributions.live_attempts(self.distribution_id, self.worker)
-        if self.token and found.last_error.startswith(NO_SESSION):
-            self._noted = found.last_error  # it does not wait any more: taken back below
+        if self.token and found.last_error.startswith(_WAITS):
+            self._noted = found.last_error
         if self._may_sign(found, len(live)):
             await self._sign(found)
             async with self.store.read() as unit:

@@ -7,7 +7,7 @@ import pytest
 from gateway.adapters.postgres import Database
 from gateway.domain.errors import EtagMismatchError, PreconditionFailedError
 from gateway.domain.states import BatchState, DistributionState
-from gateway.workflows.distribution_run import RunConfig
+from gateway.workflows.distribution_run import BROKE_OFF, RunConfig
 from gateway.workflows.distribution_watch import Progress, watch
 from tests.distribution.checks import TOTAL, assert_paid_once, is_settled, sends
 from tests.distribution.support import TOKEN, Desk, open_desk
@@ -149,3 +149,23 @@ async def test_a_thousand_recipients(desk: Desk) -> None:
     assert_paid_once(pairs)
     assert sum(held for _, held in pairs) == 10**11
     await engine.close()
+
+
+async def test_a_run_that_breaks_off_says_so(desk: Desk) -> None:
+    """After an error that nobody foresaw no session is left, and whoever watches is told.
+
+    Nothing of the error itself is shown. Another session goes on, and takes the note back.
+    """
+
+    def script(_: SignItem) -> SignOutcome | None:
+        raise ZeroDivisionError("secret internals")
+
+    desk.signer.script = script
+    left = await desk.executed(60, TOTAL)
+    assert (DistributionState.EXECUTING, BROKE_OFF) == (left.state, left.last_error)
+    desk.signer.script = lambda _: None
+    await desk.workflows.execute(left.id, left.etag, TOKEN)
+    await desk.engine.wait()
+    done = await desk.workflows.get(left.id)
+    assert (DistributionState.COMPLETED, "") == (done.state, done.last_error)
+    assert_paid_once(await desk.paid(done))

@@ -13,9 +13,10 @@ from gateway.adapters.solana_rpc import Endpoint, EndpointPool, Rates, RpcError,
 from gateway.adapters.solana_rpc.budgets import Budget
 from gateway.clock import SystemClock
 from gateway.domain import deadline
+from gateway.domain.chain import Blockhash
 from gateway.domain.errors import TransactionRejectedError
 from gateway.domain.ports import Clock
-from tests.solana_rpc.support import FakeNode, ManualClock, Reply, result
+from tests.solana_rpc.support import FakeNode, ManualClock, Reply, in_context, result
 from tests.solana_rpc.test_sending import signed
 
 GENESIS = "G" * 32
@@ -79,6 +80,20 @@ async def test_any_failure_of_one_endpoint_is_mended_by_another() -> None:
         lying = node(lambda _i, _m, _p, answer=answer: answer)  # type: ignore[misc]  # default binds
         good = node(lambda i, _m, _p: result(i, 6))
         assert 6 == await SolanaRpc(pool_of(lying, good)).get_slot()
+
+
+@pytest.mark.parametrize(("slot", "height"), [(7, 0), (7, 2**63), (2**63, 350)])
+async def test_a_blockhash_that_cannot_be_stored_is_mended_by_another(
+    slot: int, height: int
+) -> None:
+    """A height of 0, or a number that no bigint holds, is no answer: the next one is asked."""
+
+    def gives(slot: int, height: int) -> FakeNode:
+        value = {"blockhash": "1" * 32, "lastValidBlockHeight": height}
+        return node(lambda i, _m, _p: result(i, in_context(value, slot)))
+
+    rpc = SolanaRpc(pool_of(gives(slot, height), gives(8, 2**63 - 1)))
+    assert Blockhash("1" * 32, 2**63 - 1, 8) == await rpc.get_latest_blockhash()
 
 
 async def test_three_failures_put_an_endpoint_last_and_time_brings_it_back() -> None:

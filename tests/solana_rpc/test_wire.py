@@ -131,7 +131,7 @@ def test_any_json_is_a_value_or_a_wire_error(value: object, wanted: Any) -> None
     st.sampled_from(
         [
             envelope({"context": {"slot": 5}, "value": {"blockhash": "1" * 32,
-                     "lastValidBlockHeight": 18446744073709551615}}),
+                     "lastValidBlockHeight": 9223372036854775807}}),
             envelope({"context": {"slot": 5}, "value": [None, {"lamports": 3, "owner": "1" * 32,
                      "executable": False, "data": ["AAAA", "base64"], "rentEpoch": U64_MAX}]}),
             envelope({"context": {"slot": 5}, "value": [{"slot": 4, "confirmations": None,

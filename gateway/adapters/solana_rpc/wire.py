@@ -18,6 +18,8 @@ from gateway.domain.amounts import U64_MAX
 T = TypeVar("T")
 
 Unsigned = Annotated[int, Meta(ge=0)]
+# Slots and heights are stored as bigints, and no chain will ever get there.
+I64_MAX: Final = 2**63 - 1
 ConfirmationName = Literal["processed", "confirmed", "finalized"]
 
 
@@ -52,8 +54,8 @@ class ContextWire(Struct, frozen=True):
     slot: Unsigned
 
     def __post_init__(self) -> None:
-        """Refuses what no u64 holds."""
-        _check_u64(self.slot)
+        """Refuses what no bigint holds."""
+        _check_i64(self.slot)
 
 
 class InContext(Struct, Generic[T], frozen=True):
@@ -90,8 +92,10 @@ class BlockhashWire(Struct, frozen=True, rename="camel"):
     last_valid_block_height: Unsigned
 
     def __post_init__(self) -> None:
-        """Refuses what no u64 holds and hashes of another length."""
-        _check_u64(self.last_valid_block_height)
+        """Refuses a height that no bigint holds, or 0, and hashes of another length."""
+        _check_i64(self.last_valid_block_height)
+        if not self.last_valid_block_height:
+            raise ValueError("a blockhash that was never valid")
         if not is_address(self.blockhash):
             raise ValueError("blockhash is not 32 bytes")
 
@@ -233,3 +237,8 @@ _is_program: Final = lru_cache(maxsize=256)(is_address)
 def _check_u64(value: int) -> None:
     if value > U64_MAX:
         raise ValueError("integer above u64")
+
+
+def _check_i64(value: int) -> None:
+    if value > I64_MAX:
+        raise ValueError("integer above i64")
