@@ -25,7 +25,8 @@
     requests_per_second_max = 0             # 0: without limit
     method_requests_per_second_max = {}     # such as { getSignaturesForAddress = 4 }
     expiry_providers_min = 2                # endpoints that must agree that a transaction never
-                                            # landed, or failed for good, before it is paid again;
+                                            # landed, or failed for good, before it is paid again,
+                                            # and vouch for a blockhash before it is signed with;
                                             # default: 2 if there are two, otherwise 1
     finality_providers_min = 1              # endpoints that must agree that it is finalized before
                                             # it counts as paid; 2: none can lie about it alone,

@@ -39,6 +39,7 @@ class LiveAttempt:
     batch_position: int
     signature: str
     wire: bytes
+    blockhash: str
     last_valid_block_height: int
     blockhash_slot: int
     state: AttemptState

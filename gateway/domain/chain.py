@@ -51,11 +51,30 @@ class TokenAccountsReading:
 
 @dataclass(frozen=True, slots=True)
 class Blockhash:
-    """A recent blockhash (base58) and the last block height at which it is accepted."""
+    """A recent blockhash (base58) and the last block height at which it is accepted.
+
+    Nothing that is signed with it is in a slot before `context_slot`.
+    """
 
     blockhash: str
     last_valid_block_height: int
     context_slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockhashReading:
+    """Whether a blockhash is valid at a slot. One that a node does not know yet is not."""
+
+    context_slot: int
+    is_valid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The newest slot, and how many blocks there were by then."""
+
+    slot: int
+    block_height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +104,7 @@ class LapsedTransaction:
 
     signature: str
     fee_payer: str
+    blockhash: str
     last_valid_block_height: int
     blockhash_slot: int
 
@@ -199,7 +219,11 @@ class Chain(Protocol):
         ...
 
     async def get_latest_blockhash(self, commitment: Commitment = "confirmed") -> Blockhash:
-        """Returns a blockhash to sign with."""
+        """Returns a blockhash, for what is not signed."""
+        ...
+
+    async def get_signing_blockhash(self) -> Blockhash:
+        """Returns a blockhash to sign with, and its bounds, by more than one provider's word."""
         ...
 
     async def get_block_height(self, commitment: Commitment = "finalized") -> int:

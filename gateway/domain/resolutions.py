@@ -49,6 +49,7 @@ def question(attempt: LiveAttempt) -> LapsedTransaction:
     return LapsedTransaction(
         attempt.signature,
         attempt.fee_payer,
+        attempt.blockhash,
         attempt.last_valid_block_height + MARGIN_BLOCKS,
         attempt.blockhash_slot,
     )

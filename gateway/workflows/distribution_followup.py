@@ -155,7 +155,11 @@ class Followup:
 
 def _lapsed(item: LiveAttempt) -> LapsedTransaction:
     return LapsedTransaction(
-        item.signature, item.fee_payer, item.last_valid_block_height, item.blockhash_slot
+        item.signature,
+        item.fee_payer,
+        item.blockhash,
+        item.last_valid_block_height,
+        item.blockhash_slot,
     )
 
 

@@ -128,7 +128,7 @@ class DistributionRun:
         if self.token and found.last_error.startswith(_WAITS):
             self._noted = found.last_error
         if self._may_sign(found, len(live)):
-            await self._sign(found)
+            await self._sign_safely(found)
             async with self.store.read() as unit:
                 live = await unit.distributions.live_attempts(self.distribution_id, self.worker)
         await self._followup.follow(live)
@@ -142,6 +142,13 @@ class DistributionRun:
             and in_flight + self.config.batches_per_round <= self.config.in_flight_max
             and self.clock.monotonic_s() >= self._sign_after_s
         )
+
+    async def _sign_safely(self, found: Distribution) -> None:
+        """Signs; what is in the way of that is noted, and what is signed is followed up anyway."""
+        try:
+            await self._sign(found)
+        except (ChainUnavailableError, SignerUnavailableError) as error:
+            self._followup.last_error = error.message
 
     async def _sign(self, found: Distribution) -> None:
         signed = await self.signer.sign_more(

@@ -114,7 +114,7 @@ class BatchSigner:
         work = await self._claim(plan, worker, lease_s, limit)
         if not work.batches:
             return Signed()
-        recent = await self._chain.get_latest_blockhash("confirmed")
+        recent = await self._chain.get_signing_blockhash()
         closed = await closed_table(self._chain, work.batches[0].lookup_tables, recent.context_slot)
         if closed:
             return Signed(stop=f"the lookup table {closed} is closed or being closed")

@@ -25,6 +25,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "heights too high": ("getBlockHeight", faults.wrong_number(100_000)),
     "heights too low": ("getBlockHeight", faults.wrong_number(-100)),
     "slots too high": ("getSlot", faults.wrong_number(100_000)),
+    "blockhashes that end at once": ("getLatestBlockhash", faults.ends_at_once),
     "forgets signatures": ("getSignatureStatuses", faults.forgetful),
 }
 # Calls that are only made when a blockhash has expired.

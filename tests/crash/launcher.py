@@ -10,13 +10,15 @@ and `mistake` is one of MISTAKES: the control experiments.
 import functools
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 
 from gateway.__main__ import main
-from gateway.adapters.solana_rpc import lapses
+from gateway.adapters.solana_rpc import client, lapses
+from gateway.adapters.solana_rpc.blockhashes import Blockhashes
 from gateway.adapters.solana_rpc.statements import Statement, StatementReader
 from gateway.domain import confirmation
+from gateway.domain.chain import Blockhash, LapsedTransaction
 from gateway.domain.confirmation import Ruling, Sighting, judge
 from gateway.domain.states import AttemptState
 from gateway.workflows import distribution_engine, distribution_followup
@@ -51,10 +53,28 @@ class CredulousReader(StatementReader):
         return dict.fromkeys(payers, Statement())
 
 
-MISTAKES: dict[str, tuple[ModuleType, str, object]] = {
-    "sign_again_when_unseen": (distribution_followup, "judge", sign_again_when_unseen),
-    "forget_what_expired": (distribution_followup, "judge", forget_what_expired),
-    "believe_a_null": (lapses, "StatementReader", CredulousReader),
+class CredulousBlockhashes(Blockhashes):
+    """Takes one node's word for it when a blockhash ends."""
+
+    async def next(self) -> Blockhash:
+        """Asks nobody else."""
+        return await self._sources[0].get_latest_blockhash("confirmed")
+
+
+def past_by_height(item: LapsedTransaction, view: lapses._Chainview, _: int) -> str:
+    """What the stored number says, and nothing else: not whether the blockhash is still good."""
+    return "" if view.height > item.last_valid_block_height else "the transaction may still land"
+
+
+# Of each module, by the name that it knows: what replaces it.
+MISTAKES: dict[str, Sequence[tuple[ModuleType, str, object]]] = {
+    "sign_again_when_unseen": [(distribution_followup, "judge", sign_again_when_unseen)],
+    "forget_what_expired": [(distribution_followup, "judge", forget_what_expired)],
+    "believe_a_null": [(lapses, "StatementReader", CredulousReader)],
+    "believe_a_number": [
+        (client, "Blockhashes", CredulousBlockhashes),
+        (lapses, "_objection_of_time", past_by_height),
+    ],
 }
 
 
@@ -67,7 +87,8 @@ def run(settings: str, arguments: list[str]) -> int:
     if doubt_s_max := chosen.get("doubt_s_max"):
         replace_name(confirmation, "DOUBT_S_MAX", doubt_s_max)
     if mistake := chosen.get("mistake"):
-        replace_name(*MISTAKES[mistake])
+        for replacement in MISTAKES[mistake]:
+            replace_name(*replacement)
     return main(arguments)
 
 

@@ -116,6 +116,18 @@ def wrong_number(offset: int) -> Fault:
     )
 
 
+def ends_at_once(call: Call) -> Reply:
+    """A node that says of its newest blockhash that it ended, and was given out, long ago."""
+
+    def change(result: Any) -> Any:
+        if not isinstance(result, dict) or "lastValidBlockHeight" not in result.get("value", ()):
+            return result
+        slot = result["context"]["slot"] - 400
+        return {"context": {"slot": slot}, "value": {**result["value"], "lastValidBlockHeight": 1}}
+
+    return _changed(call, change)
+
+
 def forgetful(call: Call) -> Reply:
     """A node that knows no signature any more; what is not a list of statuses stays."""
 

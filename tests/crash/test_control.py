@@ -10,6 +10,7 @@ from tests.crash.accounts import PaidTwiceError
 from tests.crash.conftest import MakeDesk, open_vault
 from tests.crash.desk import EVERYTHING
 from tests.crash.kinds import KINDS
+from tests.crash.node_faults import ends_at_once
 from tests.crash.trials import Trial
 from tests.crash.vault import Vault
 
@@ -52,10 +53,19 @@ def lost_from_history(trial: Trial, meanwhile: Act) -> None:
     node.behave()
 
 
+def ended_too_soon(trial: Trial, meanwhile: Act) -> None:
+    """The node says of blockhashes that they ended long ago; what was signed lands in the end."""
+    node = trial.desk.node
+    node.spoil("getLatestBlockhash", ends_at_once)
+    slow_landing(trial, meanwhile)
+    node.behave()
+
+
 TROUBLES: dict[str, Trouble] = {
     "sign_again_when_unseen": slow_landing,
     "forget_what_expired": lost_from_sight,
     "believe_a_null": lost_from_history,
+    "believe_a_number": ended_too_soon,
 }
 DRAINS = ("drain by payer", "drain by first", "drain by each")
 # An emptied source cannot pay the fee of a second transaction: it never lands, and nobody learns.

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.adapters.postgres import Database
+from gateway.domain.custody import SignItem, SignOutcome
 from gateway.domain.errors import EtagMismatchError, PreconditionFailedError
 from gateway.domain.states import BatchState, DistributionState
 from gateway.workflows.distribution_run import BROKE_OFF, RunConfig

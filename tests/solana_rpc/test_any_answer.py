@@ -36,6 +36,8 @@ CALLS: dict[str, Callable[[SolanaRpc], Awaitable[Any]]] = {
     "getTransaction": lambda rpc: rpc.get_transaction_details(SIGNATURE),
     "getMinimumBalanceForRentExemption": lambda rpc: rpc.get_rent_exempt_lamports(0),
     "getLatestBlockhash": lambda rpc: rpc.get_latest_blockhash(),
+    "isBlockhashValid": lambda rpc: rpc.read_blockhash(MINT, "processed", 1),
+    "getEpochInfo": lambda rpc: rpc.get_tip(1),
     "getBlockHeight": lambda rpc: rpc.get_block_height(),
     "getSlot": lambda rpc: rpc.get_slot(),
     "getSignatureStatuses of errors": lambda rpc: rpc.confirm_final(
@@ -43,7 +45,7 @@ CALLS: dict[str, Callable[[SolanaRpc], Awaitable[Any]]] = {
     ),
     "getSignatureStatuses": lambda rpc: rpc.get_signature_statuses(["a"], search_history=True),
     "getFirstAvailableBlock": lambda rpc: rpc.get_lapsed_statuses(
-        [LapsedTransaction("a", MINT, 1, 1)]
+        [LapsedTransaction("a", MINT, MINT, 1, 1)]
     ),
     "sendTransaction": lambda rpc: rpc.send_transaction(SENT, skip_preflight=True),
     "getFeeForMessage": lambda rpc: rpc.get_fee_for_message(b"m"),
@@ -59,6 +61,8 @@ SHAPES: list[Any] = [
     GOOD,
     [{"signature": SIGNATURE, "slot": 1, "err": None}],
     [{"slot": 1, "prioritizationFee": 1}],
+    {"absoluteSlot": 9, "blockHeight": 5, "epoch": 0},
+    {"context": {"slot": 9}, "value": True},
     {"context": {"slot": 9}, "value": 5},
     {"context": {"slot": 9}, "value": None},
     {"context": {"slot": 9}, "value": [account, None]},

@@ -25,14 +25,15 @@ from tests.support.svm_chain import SvmChain
 SIGNATURE = "5" * 88
 FUNDED = signed("legacy")
 FUNDING, PAYER = str(FUNDED.signatures[0]), str(FUNDED.message.account_keys[0])
-LAPSED = LapsedTransaction(SIGNATURE, PAYER, last_valid_block_height=350, blockhash_slot=1_200)
+BLOCKHASH = "1" * 32
+LAPSED = LapsedTransaction(SIGNATURE, PAYER, BLOCKHASH, 350, blockhash_slot=1_200)
 FINALIZED = {"slot": 1_201, "err": None, "confirmationStatus": "finalized"}
 
 
 def provider(
     *, height: int = 351, first: int = 1_200, slot: int = 1_400, seen: object = None,
     context_slot: int = 1_400, balance: int = 9, listed: list[object] | None = None,
-    other: object = FINALIZED,
+    other: object = FINALIZED, valid: bool = False, valid_at: int = 0,
 ) -> FakeNode:  # fmt: skip
     """A node that proves absence, unless told otherwise."""
     answers: dict[str, object] = {
@@ -40,7 +41,8 @@ def provider(
         "getBlockHeight": height,
         "getFirstAvailableBlock": first,
         "getSlot": slot,
-        "getMultipleAccounts": in_context([account(balance)], slot),
+        "isBlockhashValid": in_context(valid, valid_at or slot),
+        "getMultipleAccounts": in_context([account(balance)], max(slot, valid_at)),
         "getSignaturesForAddress": [*(listed or []), listed_as(FUNDING, 1_100)],
         "getTransaction": record(seen),
     }
@@ -76,6 +78,7 @@ ASKED = [
     "getBlockHeight",
     "getFirstAvailableBlock",
     "getSlot",
+    "isBlockhashValid",
     "getMultipleAccounts",
     "getSignaturesForAddress",
     "getTransaction",
@@ -119,6 +122,8 @@ async def test_one_node_proves_absence() -> None:
         (provider(first=1_201), "history begins after"),
         (provider(context_slot=1_399), "fell behind"),
         (provider(slot=1_350), "runs ahead of its slots"),
+        (provider(valid=True), "does not say that the blockhash has ended"),
+        (provider(valid_at=1_401), "fell behind"),
         (provider(balance=5), "balance is not what the list comes to"),
         (provider(listed=[listed_as("3" * 88)]), "have been read"),
         (provider(listed=[listed_as(SIGNATURE)]), "lists it"),
@@ -132,15 +137,22 @@ async def test_a_null_that_proves_nothing(node: FakeNode, doubt: str) -> None:
     assert doubt in reading.doubt
 
 
-async def test_a_node_that_keeps_its_history_to_itself() -> None:
-    """Where getFirstAvailableBlock is not served a sighting counts and a null proves nothing."""
+@pytest.mark.parametrize(
+    ("method", "doubt"),
+    [
+        ("getFirstAvailableBlock", "where its history begins"),
+        ("isBlockhashValid", "that the blockhash has ended"),
+    ],
+)
+async def test_a_node_that_keeps_its_history_to_itself(method: str, doubt: str) -> None:
+    """Where one of these calls is not served a sighting counts and a null proves nothing."""
 
     def refuses(seen: object) -> FakeNode:
         willing = provider(seen=seen)
 
-        def reply(request_id: int, method: str, params: list[object]) -> httpx.Response:
-            if method != "getFirstAvailableBlock":
-                return willing.reply(request_id, method, params)
+        def reply(request_id: int, called: str, params: list[object]) -> httpx.Response:
+            if called != method:
+                return willing.reply(request_id, called, params)
             fault = {"code": -32601, "message": "Method not found"}
             return httpx.Response(200, json={"jsonrpc": "2.0", "id": request_id, "error": fault})
 
@@ -148,7 +160,7 @@ async def test_a_node_that_keeps_its_history_to_itself() -> None:
 
     silent = await ask(refuses(None))
     assert not silent.is_absent
-    assert "does not say" in silent.doubt
+    assert doubt in silent.doubt
     assert (await ask(refuses(FINALIZED))).status is not None
 
 

@@ -118,11 +118,12 @@ class SvmChain:
             height = self.height_at(commitment)
             return _blockhash(height), height + BLOCKHASH_LIFE_BLOCKS
 
-    def is_blockhash_valid(self, blockhash: Hash) -> bool:
-        """Return whether a transaction with this blockhash could land now."""
+    def is_blockhash_valid(self, blockhash: Hash, commitment: str = "processed") -> bool:
+        """Return whether a transaction with this blockhash could land now, or could have then."""
         with self._lock:
-            oldest = self.height - BLOCKHASH_LIFE_BLOCKS
-            return any(_blockhash(h) == blockhash for h in range(oldest, self.height + 1))
+            newest = self.height_at(commitment)
+            oldest = newest - BLOCKHASH_LIFE_BLOCKS
+            return any(_blockhash(h) == blockhash for h in range(oldest, newest + 1))
 
     def fund(self, address: Pubkey, lamports: int) -> None:
         """Add lamports to an account, out of nowhere, by a transaction that is final at once."""

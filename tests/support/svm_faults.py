@@ -1,7 +1,7 @@
 """Scripted misbehaviour of an RPC node: what it does instead, to which calls, how often."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -13,6 +13,7 @@ class Kind(Enum):
     BODY = auto()  # answer these bytes with this HTTP status; the call has no effect
     ERROR = auto()  # answer this JSON-RPC error object; no effect
     RESULT = auto()  # answer this result; no effect
+    ALTER = auto()  # carry the call out, and answer what `value` makes of its result
     DROP = auto()  # close the connection; no effect
     LOSE_REPLY = auto()  # carry the call out, then close the connection
     DELAY = auto()  # wait until `gate` is set, then carry the call out
@@ -65,6 +66,10 @@ class FaultScript:
     def result(self, method: str, result: Any, *, times: int | None = 1, about: str = "") -> Fault:
         """Answer a made-up result; with `about`, only to calls with this first parameter."""
         return self.add(Fault(method, Kind.RESULT, times, result, about=about))
+
+    def alter(self, method: str, change: Callable[[Any], Any]) -> Fault:
+        """Lie from now on: answer what `change` makes of the honest result."""
+        return self.add(Fault(method, Kind.ALTER, None, change))
 
     def drop(self, method: str, *, times: int | None = 1) -> Fault:
         """Close the connection before the call has any effect."""

@@ -54,9 +54,8 @@ class Methods:
             "getBlockHeight": lambda params: chain.height_at(_commitment(params, 0)),
             "getFirstAvailableBlock": lambda _: chain.first_available_slot,
             "getLatestBlockhash": self._latest_blockhash,
-            "isBlockhashValid": lambda params: self._in_context(
-                chain.is_blockhash_valid(Hash.from_string(params[0])), params
-            ),
+            "getEpochInfo": self._epoch_info,
+            "isBlockhashValid": self._is_blockhash_valid,
             "getMinimumBalanceForRentExemption": lambda params: (
                 chain.svm.minimum_balance_for_rent_exemption(params[0])
             ),
@@ -96,7 +95,17 @@ class Methods:
     def _latest_blockhash(self, params: list[Any]) -> Any:
         blockhash, last = self._chain.latest_blockhash(_commitment(params, 0))
         value = {"blockhash": str(blockhash), "lastValidBlockHeight": last}
-        return {**self._in_context(value, []), "value": value}
+        return self._in_context(value, [None, *params])
+
+    def _is_blockhash_valid(self, params: list[Any]) -> Any:
+        blockhash = Hash.from_string(params[0])
+        found = self._chain.is_blockhash_valid(blockhash, _commitment(params, 1))
+        return self._in_context(found, params)
+
+    def _epoch_info(self, params: list[Any]) -> Any:
+        slot = self._in_context(None, [None, *params])["context"]["slot"]
+        height = self._chain.height_at(_commitment(params, 0))
+        return {"absoluteSlot": slot, "blockHeight": height, "epoch": 0, "slotIndex": slot}
 
     def _fee_for_message(self, params: list[Any]) -> Any:
         message = from_bytes_versioned(base64.b64decode(params[0], validate=True))

@@ -120,6 +120,8 @@ class SvmRpc:
                 reply = {"result": fault.value}
             else:
                 reply = {"result": self._methods.call(method, params)}
+            if fault and kind is Kind.ALTER:
+                reply["result"] = fault.value(reply["result"])
         except RpcError as error:
             reply = {"error": error.error}
         if kind is Kind.LOSE_REPLY:

@@ -15,10 +15,7 @@ _BATCH_AFTER: Final = {
     Verdict.PAY_AGAIN: BatchState.PLANNED,
     Verdict.GIVE_UP: BatchState.FAILED,
 }
-_ATTEMPT: Final = """
-SELECT batch_position, signature, wire, last_valid_block_height, blockhash_slot, state
-FROM attempts WHERE distribution_id = $1 AND signature = $2
-"""
+_ATTEMPT: Final = "SELECT * FROM attempts WHERE distribution_id = $1 AND signature = $2"
 
 
 class DistributionResolutions:
@@ -55,7 +52,7 @@ class DistributionResolutions:
         """
         signature, verdict = declaration.signature, declaration.verdict
         row = await self._connection.fetchrow(
-            _ATTEMPT + "FOR NO KEY UPDATE", distribution_id, signature
+            _ATTEMPT + " FOR NO KEY UPDATE", distribution_id, signature
         )
         is_cancelled = await self._connection.fetchval(
             "SELECT is_cancelled FROM distributions WHERE id = $1 FOR NO KEY UPDATE",

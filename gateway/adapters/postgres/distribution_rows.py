@@ -242,6 +242,7 @@ def live_attempt_from_row(row: Row) -> LiveAttempt:
         batch_position=row["batch_position"],
         signature=row["signature"],
         wire=bytes(row["wire"]),
+        blockhash=row["blockhash"],
         last_valid_block_height=row["last_valid_block_height"],
         blockhash_slot=row["blockhash_slot"],
         state=AttemptState(row["state"]),

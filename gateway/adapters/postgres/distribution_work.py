@@ -221,8 +221,7 @@ class DistributionWork(DistributionReceipts):
     async def live_attempts(self, distribution_id: UUID, worker: UUID) -> list[LiveAttempt]:
         """Returns the undecided attempts of the worker's batches, in order of the plan."""
         rows = await self._connection.fetch(
-            "SELECT a.batch_position, a.signature, a.wire, a.last_valid_block_height, "
-            "a.blockhash_slot, a.state FROM attempts a JOIN distribution_batches b "
+            "SELECT a.* FROM attempts a JOIN distribution_batches b "
             "ON b.distribution_id = a.distribution_id AND b.position = a.batch_position "
             "WHERE a.distribution_id = $1 AND b.lease_owner = $2 "
             "AND a.state IN ('signed', 'sent', 'confirmed', 'unknown') ORDER BY a.batch_position",

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from gateway.adapters.solana_rpc import wire
+from gateway.adapters.solana_rpc.blockhashes import Blockhashes
 from gateway.adapters.solana_rpc.calls import RpcPool
+from gateway.adapters.solana_rpc.cluster_reads import ClusterReads
 from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
 from gateway.adapters.solana_rpc.finality import Agreement, read_final
 from gateway.adapters.solana_rpc.lapses import LAPSED_PER_CALL_MAX, Witness, read_lapsed
@@ -38,7 +40,7 @@ ACCOUNTS_PER_CALL_MAX: Final = 100
 SIGNATURES_PER_CALL_MAX: Final = 256
 
 
-class SolanaRpc(WalletReads):
+class SolanaRpc(ClusterReads, WalletReads):
     """Typed calls over a pool of endpoints. Errors are RpcError, which is ChainUnavailableError."""
 
     def __init__(self, pool: RpcPool, *, agreement: Agreement | None = None) -> None:
@@ -46,6 +48,7 @@ class SolanaRpc(WalletReads):
         super().__init__(pool)
         self._agreement = agreement or Agreement()
         self._witnesses: list[Witness] = []
+        self._blockhashes: Blockhashes | None = None
 
     async def get_balances(
         self, addresses: Sequence[str], commitment: Commitment = "confirmed"
@@ -108,27 +111,16 @@ class SolanaRpc(WalletReads):
         accounts = [to_account(found) if found else None for found in answer.value]
         return AccountsReading(answer.context.slot, accounts)
 
-    async def get_rent_exempt_lamports(self, data_bytes: int) -> int:
-        """Returns the least an account with `data_bytes` of data must hold, in lamports."""
-        return await self._integer("getMinimumBalanceForRentExemption", [data_bytes])
+    async def get_signing_blockhash(self) -> Blockhash:
+        """Returns a blockhash that as many endpoints vouch for as must prove an expiry.
 
-    async def get_latest_blockhash(self, commitment: Commitment = "confirmed") -> Blockhash:
-        """Returns a blockhash to sign with, and until which block height it is good."""
-        answer = await self._pool.read(
-            "getLatestBlockhash",
-            [{"commitment": commitment}],
-            wire.InContext[wire.BlockhashWire],
-        )
-        found = answer.value
-        return Blockhash(found.blockhash, found.last_valid_block_height, answer.context.slot)
-
-    async def get_block_height(self, commitment: Commitment = "finalized") -> int:
-        """Returns the block height. Expiry is judged by the finalized one only."""
-        return await self._integer("getBlockHeight", [{"commitment": commitment}])
-
-    async def get_slot(self, commitment: Commitment = "confirmed") -> int:
-        """Returns the slot."""
-        return await self._integer("getSlot", [{"commitment": commitment}])
+        Its end is the latest that follows from what they tell; see the module blockhashes. Raises
+        ChainUnavailableError while too few of them do, or if they contradict each other.
+        """
+        if self._blockhashes is None:
+            wanted = self._agreement.expiry_providers_min
+            self._blockhashes = Blockhashes(self, self._providers(), wanted)
+        return await self._blockhashes.next()
 
     async def get_signature_statuses(
         self, signatures: Sequence[str], *, search_history: bool
@@ -180,10 +172,6 @@ class SolanaRpc(WalletReads):
             readings = await read_final(self._providers(), open_ones, self._agreement)
             believed |= zip(open_ones, readings, strict=True)
         return believed
-
-    async def get_first_available_slot(self) -> int:
-        """Returns the first slot of which the node still has the block."""
-        return await self._integer("getFirstAvailableBlock", [])
 
     async def send_transaction(self, wire_bytes: bytes, *, skip_preflight: bool) -> str:
         """Sends signed bytes once, without the node's own retries; returns the signature.
@@ -251,22 +239,9 @@ class SolanaRpc(WalletReads):
             found.slot, error_text(meta.err), meta.fee, meta.pre_balances, meta.post_balances
         )
 
-    async def get_health(self) -> None:
-        """Returns if a node says "ok", and compares it with the others; raises RpcError."""
-
-        def require_ok(found: str) -> None:
-            if found != "ok":
-                raise ValueError("the node is not healthy")
-
-        await self._pool.read("getHealth", [], str, require_ok)
-        await self._pool.compare()
-
     def _providers(self) -> list["SolanaRpc"]:
         """Returns each endpoint by itself."""
         return [SolanaRpc(pool) for pool in self._pool.providers()]
-
-    async def _integer(self, method: str, params: Sequence[object]) -> int:
-        return await self._pool.read(method, params, wire.Unsigned)
 
 
 # mypy has no way yet to say that a union is a type to decode.

@@ -2,7 +2,8 @@
 
 A provider proves that a transaction never landed if all of this comes from itself, in this order:
 its finalized height is past the transaction's last valid one, and as many slots went by as that
-takes; its history reaches back to where the transaction could first have landed; what it lists of
+takes; its history reaches back to where the transaction could first have landed; the blockhash is
+not valid at a finalized slot by which it must have been known; what it lists of
 the fee payer's transactions accounts for the payer's balance, without this one (see the module
 statements); it finds no status of it, at a slot that is not behind its own finalized one, while it
 does find those of the transactions that it listed. One that fell back, or forgot, proves nothing.
@@ -15,14 +16,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from gateway.adapters.solana_rpc.blockhashes import BLOCKHASH_LIFE_BLOCKS
 from gateway.adapters.solana_rpc.errors import RpcError, RpcNodeError
 from gateway.adapters.solana_rpc.finality import Agreement, Teller, tell, weigh
 from gateway.adapters.solana_rpc.statements import Source, Statement, StatementReader
-from gateway.domain.chain import Commitment, LapsedTransaction, LapseReading, SignatureStatus
+from gateway.domain.chain import (
+    BlockhashReading,
+    Commitment,
+    LapsedTransaction,
+    LapseReading,
+    SignatureStatus,
+)
 
 LAPSED_PER_CALL_MAX: Final = 128
 _REFERENCES_MAX: Final = 128
-_BLOCKHASH_LIFE_BLOCKS: Final = 150
 
 
 class Provider(Source, Teller, Protocol):
@@ -38,6 +45,12 @@ class Provider(Source, Teller, Protocol):
 
     async def get_first_available_slot(self) -> int:
         """Returns the first slot of the node's history."""
+        ...
+
+    async def read_blockhash(
+        self, blockhash: str, commitment: Commitment, min_context_slot: int
+    ) -> BlockhashReading:
+        """Returns whether a blockhash is valid."""
         ...
 
 
@@ -56,11 +69,15 @@ class _Testimony:
 
 @dataclass(frozen=True, slots=True)
 class _Chainview:
-    """A provider's own account of the chain, before it was asked for statuses."""
+    """A provider's own account of the chain, before it was asked for statuses.
+
+    `ended` are the blockhashes that are not valid any more at `slot`.
+    """
 
     height: int
     first_slot: int | None
     slot: int
+    ended: frozenset[str]
     statements: Mapping[str, Statement]
 
 
@@ -96,12 +113,26 @@ class Witness:
         height = await self._provider.get_block_height("finalized")
         first_slot = await self._first_slot()
         slot = await self._provider.get_slot("finalized")
+        blockhashes = sorted({item.blockhash for item in items})
+        readings = await asyncio.gather(*(self._blockhash(one, slot) for one in blockhashes))
+        told = dict(zip(blockhashes, readings, strict=True))
+        slot = max([slot, *(found.context_slot for found in readings if found)])
         openings: dict[str, int] = {}
         for item in items:
             opening = min(item.blockhash_slot, openings.get(item.fee_payer, item.blockhash_slot))
             openings[item.fee_payer] = opening
         statements = await self._statements.read(openings, slot)
-        return _Chainview(height, first_slot, slot, statements)
+        ended = frozenset(one for one, found in told.items() if found and not found.is_valid)
+        return _Chainview(height, first_slot, slot, ended, statements)
+
+    async def _blockhash(self, blockhash: str, slot: int) -> BlockhashReading | None:
+        """Returns None where the call is not served."""
+        try:
+            return await self._provider.read_blockhash(blockhash, "finalized", slot)
+        except RpcNodeError as error:
+            if error.is_passing:
+                raise
+            return None
 
     async def _first_slot(self) -> int | None:
         """Returns None where the call is not served: statuses are worth reading all the same."""
@@ -155,9 +186,11 @@ def _objection_of_time(item: LapsedTransaction, view: _Chainview, context_slot: 
         return "the node does not say where its history begins"
     if view.first_slot > item.blockhash_slot:
         return "the node's history begins after the transaction was signed"
-    if min(view.slot, context_slot) <= item.blockhash_slot + _BLOCKHASH_LIFE_BLOCKS:
+    if min(view.slot, context_slot) <= item.blockhash_slot + BLOCKHASH_LIFE_BLOCKS:
         # A slot holds one block at most, so its slots must bear out the height that it claims.
         return "the node's height runs ahead of its slots"
+    if item.blockhash not in view.ended:
+        return "the node does not say that the blockhash has ended"
     if context_slot < view.slot:
         return "the node fell behind while it was asked"
     return ""

@@ -25,6 +25,7 @@ _PATIENCE_S: Final = 1.0
 _KIB: Final = 1024
 _ANSWER_BYTES_MAX: Final = {
     "getBlockHeight": 16 * _KIB,
+    "getEpochInfo": 16 * _KIB,
     "getFirstAvailableBlock": 16 * _KIB,
     "getGenesisHash": 16 * _KIB,
     "getHealth": 16 * _KIB,

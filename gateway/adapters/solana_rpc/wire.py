@@ -100,6 +100,19 @@ class BlockhashWire(Struct, frozen=True, rename="camel"):
             raise ValueError("blockhash is not 32 bytes")
 
 
+class EpochWire(Struct, frozen=True, rename="camel"):
+    """The newest slot, and its block's height."""
+
+    absolute_slot: Unsigned
+    block_height: Unsigned
+
+    def __post_init__(self) -> None:
+        """Refuses what no bigint holds, and more blocks than slots."""
+        _check_i64(self.absolute_slot)
+        if self.block_height > self.absolute_slot:
+            raise ValueError("more blocks than slots")
+
+
 class StatusWire(Struct, frozen=True, rename="camel"):
     """A signature's status. `err` has many shapes; what matters is whether it is null."""
 
