@@ -138,8 +138,8 @@ def test_a_lost_answer_names_the_request(
     gateway.fail["CreateDistribution"] = [(grpc.StatusCode.DEADLINE_EXCEEDED, "too slow")]
     form = ["--json"] if as_json else []
     assert 1 == main([*payout, "--total", "5", *form])
-    told = capsys.readouterr().err.splitlines()[0]
-    drawn = json.loads(told)["request_id"] if as_json else told.rpartition(" ")[2]
+    told = capsys.readouterr().err.strip()
+    drawn = json.loads(told)["error"]["request_id"] if as_json else told.rpartition(" ")[2]
     assert 0 == main([*payout, "--total", "5", "--request-id", drawn])
     assert [str(UUID(drawn))] * 2 == [order.request_id for order in gateway.orders]
 

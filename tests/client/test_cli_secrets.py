@@ -75,7 +75,7 @@ def test_a_refused_password_is_not_in_the_error(gateway: FakeGateway) -> None:
     )
 
     assert (1, "") == (done.returncode, done.stdout)
-    hint, error = done.stderr.splitlines()
+    error, hint = done.stderr.splitlines()
     assert hint.startswith("solward: to repeat it safely, give --request-id ")
     assert "solward: INTERNAL: internal error" == error
 

@@ -38,6 +38,7 @@ class Output:
         self.as_json = as_json
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
+        self._request_id = ""
 
     def record(self, message: Message, *, hide: Sequence[str] = ()) -> None:
         """Print one message, a line for each field, without the fields in `hide`."""
@@ -96,16 +97,15 @@ class Output:
         if not self.as_json:
             self._stderr.write(f"{text}\n")
 
-    def event(self, name: str, facts: Any) -> None:
+    def event(self, name: str, facts: dict[str, Any]) -> None:
         """Tell a program what happens meanwhile: with JSON a line on stderr, else nothing."""
         if self.as_json:
             self._stderr.write(json.dumps({name: facts}) + "\n")
             self._stderr.flush()
 
     def repeat(self, request_id: str) -> None:
-        """Say how to repeat a call that failed without doing anything twice."""
-        self.event("request_id", request_id)
-        self.note(f"solward: to repeat it safely, give --request-id {request_id}")
+        """Let the error that follows say how to repeat the call without doing anything twice."""
+        self._request_id = request_id
 
     def warning(self, text: str) -> None:
         """Tell a person, or a program, of a danger."""
@@ -115,11 +115,16 @@ class Output:
             self._stderr.write(f"solward: WARNING: {text}\n")
 
     def error(self, text: str, facts: dict[str, Any] | None = None) -> None:
-        """Say why a command failed: one line, or a JSON object."""
+        """Say why a command failed: one line, and one to repeat it by; or a JSON object."""
         if self.as_json:
-            self._stderr.write(json.dumps({"error": {"text": text, **(facts or {})}}) + "\n")
-        else:
-            self._stderr.write(f"solward: {' '.join(text.split())}\n")
+            named = {"request_id": self._request_id} if self._request_id else {}
+            self._stderr.write(
+                json.dumps({"error": {"text": text, **(facts or {}), **named}}) + "\n"
+            )
+            return
+        self._stderr.write(f"solward: {' '.join(text.split())}\n")
+        if self._request_id:
+            self.note(f"solward: to repeat it safely, give --request-id {self._request_id}")
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Show]:
