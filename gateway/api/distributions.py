@@ -87,17 +87,18 @@ class DistributionService(pb_grpc.DistributionServiceServicer):
             return messages.distribution(await self._workflows.create(request_id, order))
 
     def _in_time(self, context: Context) -> AbstractContextManager[None]:
-        """Bounds reads of the chain by the caller's patience. Not for what starts a run."""
+        """Bounds reads of the chain by the caller's patience."""
         return deadline.within(context.time_remaining(), self._clock.monotonic_s())
 
     async def ExecuteDistribution(
-        self, request: pb.ExecuteDistributionRequest, _context: object
+        self, request: pb.ExecuteDistributionRequest, context: Context
     ) -> pb.ExecuteDistributionResponse:
-        executing = await self._workflows.execute(
-            require_uuid(request.distribution_id, _NAME),
-            request.etag,
-            fields.session_token(request.session_token),
-        )
+        with self._in_time(context):
+            executing = await self._workflows.execute(
+                require_uuid(request.distribution_id, _NAME),
+                request.etag,
+                fields.session_token(request.session_token),
+            )
         return pb.ExecuteDistributionResponse(distribution=messages.distribution(executing))
 
     async def WatchDistribution(

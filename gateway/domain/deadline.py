@@ -1,6 +1,6 @@
 """Until when a caller waits, known to whatever works for it without being handed down.
 
-Only calls that end with their caller set one: a task started inside would inherit it.
+A task that is started inside inherits it; what outlives its caller is started within None.
 """
 
 from collections.abc import Iterator

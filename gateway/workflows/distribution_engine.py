@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from uuid import UUID
 
+from gateway.domain import deadline
 from gateway.domain.chain import Chain
 from gateway.domain.errors import GatewayError
 from gateway.domain.ports import Clock, Store, TransactionCompiler
@@ -67,7 +68,9 @@ class DistributionEngine:
             session_token,
         )
         self._runs[distribution_id] = run
-        task = asyncio.create_task(self._guard(run), name=f"distribution {distribution_id}")
+        # Whoever starts it may wait for the answer only so long; the run goes on.
+        with deadline.within(None, self._clock.monotonic_s()):
+            task = asyncio.create_task(self._guard(run), name=f"distribution {distribution_id}")
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._ended(run, done))
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.adapters.postgres import Database
+from gateway.domain import deadline
 from gateway.domain.custody import SignItem, SignOutcome
 from gateway.domain.errors import EtagMismatchError, PreconditionFailedError
 from gateway.domain.states import BatchState, DistributionState
@@ -170,3 +171,13 @@ async def test_a_run_that_breaks_off_says_so(desk: Desk) -> None:
     done = await desk.workflows.get(left.id)
     assert (DistributionState.COMPLETED, "") == (done.state, done.last_error)
     assert_paid_once(await desk.paid(done))
+
+
+async def test_a_run_outlives_its_callers_patience(desk: Desk) -> None:
+    """Whoever executes waits for an answer, not for the run: its reads are not bound by that."""
+    planned = await desk.planned(5, TOTAL)
+    with deadline.within(1, desk.clock.monotonic_s()):
+        await desk.workflows.execute(planned.id, planned.etag, TOKEN)
+    await desk.clock.sleep(2)
+    await asyncio.wait_for(desk.engine.wait(), 60)
+    assert DistributionState.COMPLETED is (await desk.workflows.get(planned.id)).state

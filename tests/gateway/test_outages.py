@@ -235,3 +235,30 @@ async def test_planning_ends_with_its_callers_patience(
     refusal = await refusal_of(gateway.distributions.EstimateCost(request, timeout=4))
     stalled.gate.set()
     assert (UNAVAILABLE, "RPC_UNAVAILABLE") == (refusal.code, refusal.reason)
+
+
+async def test_executing_ends_with_its_callers_patience(
+    gateway: Gateway, svm_rpc: SvmRpc, wallets: list[wallet_pb.Wallet]
+) -> None:
+    """A node that stalls while the balance is read: refused in time, and nothing has begun."""
+    svm_rpc.chain.fund(Pubkey.from_string(wallets[0].address), 10**12)
+    create = distribution_pb.CreateDistributionRequest(
+        request_id=new_id(),
+        source_wallet_id=wallets[0].id,
+        recipients=distribution_pb.Recipients(
+            wallet_ids=distribution_pb.RecipientIds(ids=[wallet.id for wallet in wallets[1:]])
+        ),
+        total_lamports=20_000_000,
+        split=distribution_pb.Split(even=distribution_pb.EvenSplit()),
+    )
+    plan = (await gateway.distributions.CreateDistribution(create)).distribution
+    stalled = svm_rpc.faults.delay("getBalance", times=None)
+    execute = distribution_pb.ExecuteDistributionRequest(
+        distribution_id=plan.id, etag=plan.etag, session_token=b"t" * 32
+    )
+    refusal = await refusal_of(gateway.distributions.ExecuteDistribution(execute, timeout=4))
+    stalled.gate.set()
+    assert (UNAVAILABLE, "RPC_UNAVAILABLE") == (refusal.code, refusal.reason)
+    get = distribution_pb.GetDistributionRequest(distribution_id=plan.id)
+    found = (await gateway.distributions.GetDistribution(get)).distribution
+    assert distribution_pb.Distribution.STATE_PLANNED == found.state
