@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 from solders.transaction_status import TransactionErrorFieldless
 
+from gateway.domain.attempts import NewAttempt
 from gateway.domain.errors import GatewayError, PreconditionFailedError
 from gateway.domain.states import BatchState, DistributionState, settled_state
 from tests.distribution.checks import TOTAL, assert_paid_once, attempt_states, sends
@@ -79,24 +80,53 @@ async def test_a_cancel_beside_an_execute_wins(desk: Desk) -> None:
         assert {BatchState.CANCELLED: 20} == done.tally.transfers
 
 
-async def test_a_cancel_waits_for_a_refusal_that_is_being_stored(desk: Desk) -> None:
-    """A refusal locks the distribution before its batches, as a cancel does: no deadlock."""
+async def lock_waits(desk: Desk, count: int) -> None:
+    """Returns once so many statements wait for a lock."""
+    query = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(10):
+        while True:
+            async with desk.database.read() as unit:
+                if await unit.connection.fetchval(query) == count:
+                    return
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+async def test_a_cancel_and_what_a_worker_stores_lock_in_one_order(
+    desk: Desk, is_refused: bool
+) -> None:
+    """What is refused or signed while a cancel waits holds no batch that the cancel needs."""
     planned = await desk.planned(40, TOTAL)
     worker = planned.id
+    attempt = NewAttempt(0, "1" * 64, b"wire", "1" * 32, 350, 200)
     async with desk.database.transaction() as unit:
         await unit.distributions.set_state(planned.id, DistributionState.EXECUTING)
-    async with desk.database.transaction() as unit:
         await unit.distributions.claim(planned.id, worker, 30.0, 2)
-    async with desk.database.transaction() as unit:
-        await unit.distributions.refuse(planned.id, worker, {0: "refused"})
-        cancel = asyncio.create_task(desk.workflows.cancel(planned.id))
-        await asyncio.sleep(0.1)
-        # The cancel waits for this transaction and holds nothing that it needs.
-        await unit.distributions.refuse(planned.id, worker, {1: "refused"}, {1})
-    assert (await cancel).is_cancelled
+
+    async def work() -> None:
+        async with desk.database.transaction() as unit:
+            if is_refused:
+                await unit.distributions.refuse(planned.id, worker, {0: "refused"}, {0})
+            else:
+                await unit.distributions.store_attempts(planned.id, worker, [attempt], 30.0)
+
+    async with asyncio.TaskGroup() as tasks, desk.database.transaction() as unit:
+        await unit.distributions.lock(planned.id)
+        # The cancel is first in the queue. A worker that took its batch before that is waited
+        # for by the cancel, while it waits for the cancel.
+        tasks.create_task(desk.workflows.cancel(planned.id))
+        await lock_waits(desk, 1)
+        tasks.create_task(work())
+        await lock_waits(desk, 2)
     await desk.engine.wait()
     done = await desk.workflows.get(planned.id)
-    assert {BatchState.FAILED: 20, BatchState.CANCELLED: 20} == done.tally.transfers
+    assert (DistributionState.CANCELLED, {BatchState.CANCELLED: 40}) == (
+        done.state,
+        done.tally.transfers,
+    )
 
 
 FORBIDDEN = [

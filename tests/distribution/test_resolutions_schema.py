@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.domain.errors import GatewayError
+from gateway.domain.states import DistributionState
 from tests.distribution.support import Desk
 from tests.distribution.unknowns import LONG_AGO, declares, parked, resolve, signatures
 
@@ -46,3 +47,17 @@ async def test_the_database_enforces_it(desk: Desk) -> None:
             async with desk.database.transaction() as unit:
                 await unit.connection.run_script(statement)
     assert resolved == await desk.workflows.get(found.id)
+
+
+async def test_what_is_cancelled_is_never_declared_to_be_paid_again(desk: Desk) -> None:
+    """The database itself refuses it, parked or not; giving up it allows."""
+    found = await parked(desk)
+    await desk.workflows.cancel(found.id)
+    await desk.engine.wait()
+    with pytest.raises(GatewayError):
+        async with desk.database.transaction() as unit:
+            await unit.connection.run_script(STORE.format("pay_again") + EXPIRE + PLAN)
+    given_up = STORE.format("give_up") + EXPIRE + PLAN.replace("planned", "failed")
+    async with desk.database.transaction() as unit:
+        await unit.connection.run_script(given_up)
+        assert await unit.distributions.settle(found.id) is DistributionState.CANCELLED
