@@ -27,6 +27,7 @@ class _Distributions:
             state=self._state,
             source_wallet_id=self._source_id,
             transfer_count=4,
+            asset=pb.Asset(mint="Mint", decimals=6),
         )
         return pb.GetDistributionResponse(distribution=planned)
 
@@ -69,13 +70,17 @@ class _Distributions:
         token = "" if request.page_token else "next"
         return pb.ListDistributionsResponse(distributions=found, next_page_token=token)
 
-    def list_transfers(self, _request: Any, _context: Any) -> Any:
+    def list_transfers(self, request: Any, _context: Any) -> Any:
+        if request.page_token:
+            failed = pb.Transfer.STATE_FAILED
+            found = [pb.Transfer(position=2, state=failed, error='denied: "desk",\n2 rules')]
+            return pb.ListTransfersResponse(transfers=found)
         paid = pb.Transfer.STATE_FINALIZED
         found = [
             pb.Transfer(position=at, amount=2**63 + at, state=paid, fee_lamports=5_000)
             for at in range(2)
         ]
-        return pb.ListTransfersResponse(transfers=found)
+        return pb.ListTransfersResponse(transfers=found, next_page_token="next")
 
     def create_consolidation(self, request: Any, context: Any) -> Any:
         self._gateway.orders.append(request)

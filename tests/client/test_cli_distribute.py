@@ -1,6 +1,7 @@
 """`solward distribute`: resolving what is UNKNOWN, estimates, what became of transfers."""
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,29 @@ def test_a_fee_is_that_of_the_transaction(
     assert 0 == main([*argv, "--csv"])
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert [("5000", "FINALIZED")] * 2 == [
-        (row["transaction_fee_lamports"], row["state"]) for row in rows
+        (row["transaction_fee_lamports"], row["state"]) for row in rows[:2]
     ]
     assert 0 == main([*argv, "--json"])
     listed = json.loads(capsys.readouterr().out)
     assert [(5_000, 2**63), (5_000, 2**63 + 1)] == [
-        (item["transaction_fee_lamports"], item["amount"]) for item in listed
+        (item["transaction_fee_lamports"], item["amount"]) for item in listed[:2]
     ]
     assert "fee_lamports" not in listed[0].keys() | rows[0].keys()
+
+
+def test_transfers_are_exported_as_csv(
+    gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A header, then every transfer of every page, with its mint and decimals, quoted as CSV is."""
+    argv = ["distribute", "transfers", wallet(9).id, "--csv", "--target", gateway.target]
+    assert 0 == main(argv)
+    header, *rows = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert (
+        "position,source_address,recipient_address,amount,withheld_amount,mint,decimals,state,"
+        "transaction_signature,slot,transaction_fee_lamports,receipt,error"
+    ) == ",".join(header)
+    asset = {"mint": "Mint", "decimals": "6"}
+    shown = [dict(zip(header, row, strict=True)) for row in rows]
+    assert shown == [{**each, **asset, "position": str(at)} for at, each in enumerate(shown)]
+    assert ["FINALIZED", "FINALIZED", "FAILED"] == [each["state"] for each in shown]
+    assert 'denied: "desk",\n2 rules' == shown[2]["error"]

@@ -162,10 +162,12 @@ async def assert_exported(desk: Desk, done: Distribution) -> None:
     page, asset = await desk.workflows.list_transfers(done.id, 1_000)
     shown = [messages.transfer(item, asset) for item in page.items]
     sheet = io.StringIO()
-    cli.write_csv(shown, sheet)
-    rows = list(csv.reader(io.StringIO(sheet.getvalue())))
+    cli.write_csv(shown, messages.distribution(done).asset, sheet)
+    rows = list(csv.DictReader(io.StringIO(sheet.getvalue())))
     as_json = [cli.transfer_row(item) for item in shown]
-    assert rows[1:] == [[str(item[name]) for name in cli.TRANSFER_COLUMNS] for item in as_json]
+    for row, item in zip(rows, as_json, strict=True):
+        assert (row.pop("mint"), row.pop("decimals")) == (asset.mint, str(asset.decimals))
+        assert row == {name: str(item[name]) for name in row}
     assert [item["position"] for item in as_json] == list(range(done.transfer_count))
     assert sum(item["amount"] for item in as_json) == done.total_amount
     paid = [item for item in shown if item.state == pb.Transfer.STATE_FINALIZED]

@@ -20,6 +20,8 @@ TRANSFER_COLUMNS = (
     "recipient_address",
     "amount",
     "withheld_amount",
+    "mint",
+    "decimals",
     "state",
     "transaction_signature",
     "slot",
@@ -128,18 +130,22 @@ def _transfers(context: Context) -> int:
     with context.client() as solward:
         found = solward.distributions.transfers(options.distribution)
         if options.csv:
-            write_csv(found, sys.stdout)
+            asset = solward.distributions.get(options.distribution).asset
+            write_csv(found, asset, sys.stdout)
         else:
             context.output.rows(map(transfer_row, found), SHOWN_COLUMNS)
     return 0
 
 
-def write_csv(transfers: Iterable[pb.Transfer], file: TextIO) -> None:
-    """Write transfers as CSV, a line for each after the names of the columns."""
+def write_csv(transfers: Iterable[pb.Transfer], asset: pb.Asset, file: TextIO) -> None:
+    """Write transfers as CSV, a line for each after the names of the columns.
+
+    Amounts are in base units of the asset, which every line names; SOL has no mint.
+    """
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(TRANSFER_COLUMNS)
     for item in transfers:
-        row = transfer_row(item)
+        row = {**transfer_row(item), "mint": asset.mint, "decimals": asset.decimals}
         writer.writerow([cell(row[column]) for column in TRANSFER_COLUMNS])
 
 

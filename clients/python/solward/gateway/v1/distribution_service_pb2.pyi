@@ -279,8 +279,9 @@ Global___Distribution: _TypeAlias = Distribution  # noqa: Y015
 
 @_typing.final
 class PaidCost(_message.Message):
-    """Is what a distribution has cost so far, by the chain's own record of its transactions. It is
-    complete once the distribution has ended and no receipt is pending.
+    """Is what a distribution has cost so far, by the chain's own record of its transactions; what has no
+    record yet, or failed, counts with its planned fee. It is complete once the distribution has ended
+    and no receipt is pending or unavailable.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1524,7 +1525,7 @@ class Transfer(_message.Message):
         STATE_UNKNOWN: Transfer._State.ValueType  # 5
         """Not known: parked."""
         STATE_CANCELLED: Transfer._State.ValueType  # 6
-        """Given up by a cancel before anything was signed."""
+        """Given up by a cancel, not paid: it was never signed, or what was signed did not land."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a transfer is."""
@@ -1542,7 +1543,7 @@ class Transfer(_message.Message):
     STATE_UNKNOWN: Transfer.State.ValueType  # 5
     """Not known: parked."""
     STATE_CANCELLED: Transfer.State.ValueType  # 6
-    """Given up by a cancel before anything was signed."""
+    """Given up by a cancel, not paid: it was never signed, or what was signed did not land."""
 
     POSITION_FIELD_NUMBER: _builtins.int
     RECIPIENT_ADDRESS_FIELD_NUMBER: _builtins.int
@@ -1565,8 +1566,8 @@ class Transfer(_message.Message):
     state: Global___Transfer.State.ValueType
     """Where it is."""
     transaction_signature: _builtins.str
-    """The signature of the transaction that carries it, base58; empty before the first is signed. Of one
-    that is planned again it is the last that expired.
+    """The signature of the transaction that carries it, base58; empty before the first is signed.
+    Of one that is planned again, or was given up after that, it is the last that expired.
     """
     error: _builtins.str
     """Why it failed; empty if it did not."""
