@@ -143,7 +143,13 @@ async def open_adapters(config: Config, observer: Observer = SILENT) -> AsyncIte
         rates = Rates(solana.requests_per_second_max, solana.method_requests_per_second_max)
         endpoints = [Endpoint(url, limits) for url in solana.rpc_urls]
         chain = SolanaRpc(
-            EndpointPool(endpoints, clock, rates=rates, observer=observer),
+            EndpointPool(
+                endpoints,
+                clock,
+                rates=rates,
+                observer=observer,
+                genesis_hash=solana.genesis_hash,
+            ),
             agreement=Agreement(
                 expiry_providers_min=solana.expiry_providers_min or min(2, len(endpoints)),
                 finality_providers_min=solana.finality_providers_min,

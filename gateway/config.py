@@ -20,6 +20,7 @@
     rpc_urls_more = []                      # of the same cluster, asked if the first fails
     ws_url = ""                             # a node's WebSocket, such as ws://127.0.0.1:8900: what
                                             # is final is then seen a little sooner
+    genesis_hash = ""                       # of the only cluster whose endpoints are believed
     requests_concurrent_max = 8             # to each endpoint, as are the next three
     request_timeout_ms = 10000
     requests_per_second_max = 0             # 0: without limit
@@ -115,6 +116,7 @@ class Solana:
     rpc_url: str = field(repr=False)
     rpc_urls_more: tuple[str, ...] = field(default=(), repr=False)
     ws_url: str = field(default="", repr=False)
+    genesis_hash: str = ""
     requests_concurrent_max: int = 8
     request_timeout_ms: int = 10_000
     requests_per_second_max: int = 0
@@ -218,8 +220,10 @@ _RPC_SCHEMES: Final = ("http://", "https://")
 def _solana(table: Table, environment: Mapping[str, str]) -> Solana:
     url = read_url(table, "rpc_url", environment, RPC_URL_VARIABLE, _RPC_SCHEMES)
     more, ws_url = table.strings("rpc_urls_more"), table.string("ws_url")
+    genesis_hash = table.hash32("genesis_hash")
     if environment.get(RPC_URL_VARIABLE):
-        more, ws_url = [], ""  # the environment names another cluster than the file, perhaps
+        # It names another cluster than the file, perhaps.
+        more, ws_url, genesis_hash = [], "", ""
     for place, other in enumerate(more):
         if not other.startswith(_RPC_SCHEMES):
             raise ConfigError(f"solana.rpc_urls_more[{place}]: must begin with http:// or https://")
@@ -230,6 +234,7 @@ def _solana(table: Table, environment: Mapping[str, str]) -> Solana:
     solana = Solana(
         rpc_url=url,
         ws_url=ws_url,
+        genesis_hash=genesis_hash,
         rpc_urls_more=tuple(more),
         method_requests_per_second_max=table.rates("method_requests_per_second_max"),
         **table.numbers(),

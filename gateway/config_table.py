@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.domain.addresses import is_address
+
 
 class ConfigError(Exception):
     """The configuration cannot be used. The message names the key and is safe to print."""
@@ -75,6 +77,13 @@ class Table:
         if not all(type(value) is str for value in values):
             raise ConfigError(f"{self.full_name(key)}: must be a list of strings")
         return list(values)
+
+    def hash32(self, key: str) -> str:
+        """Returns a hash or address in base58, "" if it is not there."""
+        value = self.string(key)
+        if value and not is_address(value):
+            raise ConfigError(f"{self.full_name(key)}: must be base58 of 32 bytes")
+        return value
 
     def rates(self, key: str) -> dict[str, int]:
         """Returns a table of names and calls a second, empty if it is not there."""

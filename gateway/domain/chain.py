@@ -214,6 +214,10 @@ class Chain(Protocol):
         """Reads a finalized transaction whole; None if the node has none."""
         ...
 
+    async def get_genesis_hash(self) -> str:
+        """Returns the hash, base58, that tells this cluster from every other; read once."""
+        ...
+
     async def get_rent_exempt_lamports(self, data_bytes: int) -> int:
         """Returns the least an account with so much data must hold."""
         ...

@@ -136,7 +136,8 @@ class Plan:
     `source_*` is the wallet that pays the fees (of a consolidation whose sources pay their own, the
     first source). `wallets` are all that sign, by address, `destination` whoever receives where
     that is one wallet of the vault, `lookup_tables` those that its v0 transactions use,
-    `account_rent_lamports` what each token account that is made must hold.
+    `account_rent_lamports` what each token account that is made must hold, `genesis_hash` the
+    cluster that it was made for.
     """
 
     source_wallet_id: UUID
@@ -159,12 +160,14 @@ class Plan:
     skips: Sequence[Skip] = ()
     lookup_tables: LookupTables = NO_TABLES
     account_rent_lamports: int = 0
+    genesis_hash: str = ""
     etag: str = field(default="")
 
     def digest(self) -> str:
         """SHA-256 in hex, shortened to 128 bits, over the plan's content."""
         content = {
             "kind": self.kind.value,
+            "cluster": self.genesis_hash,
             "asset": [self.asset.mint, self.asset.token_program],
             "source": self.source_address,
             "total": self.total_amount,
@@ -231,7 +234,8 @@ class Distribution:
     `unlock_wallet_ids` is one signing wallet of each key group: what a session has to unlock.
     `account_rent_lamports` is what each token account that is made must hold.
     `fees_paid_lamports` are as the plan reckons them, `paid` as the chain's record says. Once
-    cancelled, `is_cancelled` stays true, and nothing is signed for it any more.
+    cancelled, `is_cancelled` stays true, and nothing is signed for it any more. `genesis_hash` is
+    "" if it was planned by a gateway that did not keep it.
     """
 
     id: UUID
@@ -268,6 +272,7 @@ class Distribution:
     lookup_table_addresses: Sequence[str] = ()
     is_cancelled: bool = False
     account_rent_lamports: int = 0
+    genesis_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from gateway.domain.chain import Chain
+from gateway.domain.clusters import require_here
 from gateway.domain.errors import (
     EtagMismatchError,
     InvalidArgumentError,
@@ -90,6 +91,7 @@ class DistributionWorkflows:
             found = await unit.distributions.get(distribution_id)
         _require_approved(found, etag)
         if found.state is DistributionState.PLANNED:
+            require_here(found, await self._chain.get_genesis_hash())
             await self._require_funds(found)
         async with self._store.transaction() as unit:
             await unit.distributions.lock(distribution_id)

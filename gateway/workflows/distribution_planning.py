@@ -73,7 +73,9 @@ class Planning:
         PolicyDeniedError, OutOfRangeError, ChainUnavailableError, StoreUnavailableError,
         SignerUnavailableError, SignerRefusedError.
         """
-        return await self._allowed(await self._plan(order))
+        plan = await self._allowed(await self._plan(order))
+        plan = replace(plan, genesis_hash=await self._chain.get_genesis_hash())
+        return replace(plan, etag=plan.digest())
 
     async def estimate(self, order: Order) -> Plan:
         """Plans as `plan` does, but for a payout of a token that the source need not hold yet."""

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from gateway.domain.attempts import LiveAttempt
 from gateway.domain.chain import Chain
+from gateway.domain.clusters import require_here
 from gateway.domain.errors import EtagMismatchError, PreconditionFailedError
 from gateway.domain.outcomes import Verdict
 from gateway.domain.plans import Distribution
@@ -54,6 +55,7 @@ class ResolutionWorkflows:
             return found
         if attempt.state is not AttemptState.UNKNOWN:
             return _require_settled(found, attempt, declaration)
+        require_here(found, await self._chain.get_genesis_hash())
         (reading,) = await self._chain.get_lapsed_statuses([question(attempt)])
         async with self._store.transaction() as unit:
             if declaration.verdict is Verdict.LANDED:

@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from gateway.domain.chain import Chain
+from gateway.domain.clusters import ELSEWHERE, elsewhere
 from gateway.domain.errors import (
     ChainUnavailableError,
     GatewayError,
@@ -28,7 +29,7 @@ BROKE_OFF: Final = (
     "an internal error ended the work on it, the gateway's log says which: what is signed is "
     "followed up, the rest waits for ExecuteDistribution"
 )
-# What a run that has a session takes back: it does not wait any more.
+# What a run that has a session takes back: it does not wait any more. Any takes ELSEWHERE back.
 _WAITS: Final = (NO_SESSION, BROKE_OFF)
 
 
@@ -67,6 +68,8 @@ class DistributionRun:
     is_ending: bool = False
     _followup: Followup = field(init=False)
     _receipts: Reconciliation = field(init=False)
+    # Whether the plan was made for the cluster that is served here.
+    _is_here: bool = False
     _sign_after_s: float = 0.0
     _leased_at_s: float = float("-inf")
     _noted: str = ""
@@ -121,11 +124,14 @@ class DistributionRun:
         return ended
 
     async def _step(self) -> bool:
+        if not self._is_here and await self._is_elsewhere():
+            self.is_ending = True
+            return True
         await self._keep_leases()
         async with self.store.read() as unit:
             found = await unit.distributions.get(self.distribution_id)
             live = await unit.distributions.live_attempts(self.distribution_id, self.worker)
-        if self.token and found.last_error.startswith(_WAITS):
+        if found.last_error.startswith((ELSEWHERE, *(_WAITS if self.token else ()))):
             self._noted = found.last_error
         if self._may_sign(found, len(live)):
             await self._sign_safely(found)
@@ -133,6 +139,19 @@ class DistributionRun:
                 live = await unit.distributions.live_attempts(self.distribution_id, self.worker)
         await self._followup.follow(live)
         return await self._is_over(compared=await self._receipts.step())
+
+    async def _is_elsewhere(self) -> bool:
+        """True, and noted, on another cluster than the plan's: whoever serves that goes on.
+
+        Asked before anything is leased, so that nobody is kept from it.
+        """
+        async with self.store.read() as unit:
+            found = await unit.distributions.get(self.distribution_id)
+        why = elsewhere(found, await self.chain.get_genesis_hash())
+        self._is_here = not why
+        if why not in found.last_error:
+            self._followup.last_error = why
+        return not self._is_here
 
     def _may_sign(self, found: Distribution, in_flight: int) -> bool:
         return (

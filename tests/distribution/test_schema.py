@@ -55,6 +55,7 @@ FROZEN: Final = [
     "UPDATE transfers SET steps = '[]'",
     "UPDATE transfers SET rent_lamports = 1",
     "UPDATE distributions SET account_rent_lamports = 1",
+    "UPDATE distributions SET genesis_hash = repeat('F', 43)",
     "UPDATE distribution_batches SET fee_lamports = 1",
     "UPDATE distributions SET mint = 'x', token_program = 'x'",
     "UPDATE distributions SET state = 'completed'",

@@ -42,7 +42,7 @@ async def parked(
     async with store.transaction() as unit:
         await unit.distributions.set_state(distribution_id, DistributionState.EXECUTING)
         await unit.distributions.claim(distribution_id, worker, 60, 1)
-    attempt = NewAttempt(0, SIGNATURE, WIRE, "x", 350, 1_200)
+    attempt = NewAttempt(0, SIGNATURE, WIRE, "1" * 32, 350, 1_200)
     async with store.transaction() as unit:
         assert await unit.distributions.store_attempts(distribution_id, worker, [attempt], 60)
     async with store.transaction() as unit:

@@ -18,7 +18,7 @@ def node(error: object = None, *, slot: int = 7, level: str = "finalized", recor
     status = {"slot": slot, "err": error, "confirmationStatus": level} if knows else None
     meta = {"err": error, "fee": 5, "preBalances": [9], "postBalances": [4]}
     answers: dict[str, object] = {
-        "getGenesisHash": "G" * 32,
+        "getGenesisHash": "G" * 43,
         "getSignatureStatuses": in_context([status]),
         "getTransaction": {"slot": slot, "meta": meta} if record == 0 else record,
     }

@@ -37,7 +37,7 @@ def provider(
 ) -> FakeNode:  # fmt: skip
     """A node that proves absence, unless told otherwise."""
     answers: dict[str, object] = {
-        "getGenesisHash": "G" * 32,
+        "getGenesisHash": "G" * 43,
         "getBlockHeight": height,
         "getFirstAvailableBlock": first,
         "getSlot": slot,

@@ -41,8 +41,10 @@ def test_several_endpoints_in_order(tmp_path: Path) -> None:
 def test_the_environment_replaces_every_endpoint(tmp_path: Path) -> None:
     """SOLANA_RPC_URL may name another cluster: the file's other endpoints are not mixed in."""
     text = MORE + 'ws_url = "wss://b/hunter2"\n'
+    text += f'genesis_hash = "{"G" * 43}"\n'
+    assert "G" * 43 == solana(tmp_path, text).genesis_hash
     found = solana(tmp_path, text, {"SOLANA_RPC_URL": "http://x"})
-    assert (("http://x",), "") == (found.rpc_urls, found.ws_url)
+    assert (("http://x",), "", "") == (found.rpc_urls, found.ws_url, found.genesis_hash)
     assert "wss://b/hunter2" == solana(tmp_path, text).ws_url
     assert "hunter2" not in repr(solana(tmp_path, text))
 
@@ -57,6 +59,7 @@ def test_the_environment_replaces_every_endpoint(tmp_path: Path) -> None:
         ("expiry_providers_min = 2\n", "expiry_providers_min: more than there are endpoints"),
         ("finality_providers_min = 2\n", "finality_providers_min: more than there are endpoints"),
         ('ws_url = "http://b/hunter2"\n', "solana.ws_url: must begin with ws://"),
+        ('genesis_hash = "mainnet"\n', "solana.genesis_hash: must be base58 of 32 bytes"),
         (MORE + "expiry_providers_min = 0\n", "expiry_providers_min: must be from 1 to 8"),
         ("method_requests_per_second_max = { getSlot = 0 }\n", "getSlot: must be from 1"),
         ("method_requests_per_second_max = { getSlot = 1.5 }\n", "getSlot: must be from 1"),

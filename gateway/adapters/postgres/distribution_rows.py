@@ -90,6 +90,7 @@ def plan_columns(plan: Plan) -> dict[str, object]:
         "destination_address": "" if plan.destination is None else plan.destination[0],
         "prologue": encode_steps(plan.prologue),
         "lamports_per_signature": plan.lamports_per_signature,
+        "genesis_hash": plan.genesis_hash,
         "account_rent_lamports": plan.account_rent_lamports,
     }
 
@@ -233,6 +234,7 @@ def distribution_from_row(
         lookup_table_addresses=tables.get(row["id"], ()),
         is_cancelled=row["is_cancelled"],
         account_rent_lamports=int(row["account_rent_lamports"]),
+        genesis_hash=row["genesis_hash"],
     )
 
 

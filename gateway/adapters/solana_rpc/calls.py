@@ -32,6 +32,10 @@ class RpcPool(Protocol):
         """Calls a method once at most with each endpoint, with the same bytes."""
         ...
 
+    async def genesis_hash(self) -> str:
+        """Returns the genesis hash of the cluster that is called, read once."""
+        ...
+
     async def compare(self) -> None:
         """Finds out which endpoints are behind the others."""
         ...

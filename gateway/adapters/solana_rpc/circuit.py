@@ -96,6 +96,12 @@ class Circuit:
             facts = {"endpoint": self._name, "why": error.message}
             log.warning("RPC endpoint is asked last", extra={"facts": facts})
 
+    def refused(self, error: RpcError, now_s: float) -> None:
+        """Opens at once and for long: the endpoint answers, and must not be believed."""
+        self._in_a_row = FAILURES_TO_OPEN - 1
+        self._open_s = _OPEN_S_MAX
+        self.failed(error, now_s)
+
     def snapshot(self, now_s: float, lag_slots: int) -> EndpointSnapshot:
         """Returns the present state, of an endpoint so many slots behind the others."""
         return EndpointSnapshot(

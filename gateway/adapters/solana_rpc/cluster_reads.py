@@ -13,6 +13,10 @@ class ClusterReads:
 
     _pool: RpcPool
 
+    async def get_genesis_hash(self) -> str:
+        """Returns the hash, base58, that tells this cluster from every other; read once."""
+        return await self._pool.genesis_hash()
+
     async def get_rent_exempt_lamports(self, data_bytes: int) -> int:
         """Returns the least an account with `data_bytes` of data must hold, in lamports."""
         return await self._integer("getMinimumBalanceForRentExemption", [data_bytes])

@@ -72,6 +72,12 @@ class Member:
         """Closes the connections."""
         await self._endpoint.close()
 
+    def refused(self, why: str) -> RpcError:
+        """Opens the circuit for what no call showed; returns the error that says so."""
+        error = RpcError(self.name, "malformed", why)
+        self.circuit.refused(error, self._clock.monotonic_s())
+        return error
+
     async def call(
         self,
         method: str,

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from gateway.adapters.solana_rpc.budgets import Rates
 from gateway.adapters.solana_rpc.calls import RpcPool
 from gateway.adapters.solana_rpc.circuit import EndpointSnapshot
+from gateway.adapters.solana_rpc.cluster import Cluster, require_hash
 from gateway.adapters.solana_rpc.errors import RpcError
 from gateway.adapters.solana_rpc.member import Check, Member
 from gateway.adapters.solana_rpc.observing import SILENT, Observer
@@ -39,21 +40,6 @@ class ReadRetries:
     total_s: float = 20.0
 
 
-class _Cluster:
-    """The cluster that all endpoints must be of: a status from another would be a null."""
-
-    def __init__(self) -> None:
-        self._genesis_hash = ""
-
-    async def admit(self, member: Member, budget_s: float) -> None:
-        """Asks an endpoint for its cluster, once; raises RpcError if it is not that of the rest."""
-        if not member.genesis_hash:
-            member.genesis_hash = await member.call("getGenesisHash", [], str, None, budget_s)
-        self._genesis_hash = self._genesis_hash or member.genesis_hash
-        if member.genesis_hash != self._genesis_hash:
-            raise RpcError(member.name, "malformed", "serves another cluster than the others")
-
-
 @dataclass(frozen=True, slots=True)
 class _Pace:
     """How reads are repeated, and who is told of it."""
@@ -69,7 +55,7 @@ class _Pool:
     def __init__(
         self,
         members: Sequence[Member],
-        cluster: _Cluster | None,
+        cluster: Cluster,
         clock: Clock,
         pace: "_Pace",
     ) -> None:
@@ -147,8 +133,7 @@ class _Pool:
                 break
             share_s = remaining_s / 2 if left else remaining_s
             try:
-                if self._cluster is not None:
-                    await self._cluster.admit(member, share_s)
+                await self._cluster.admit(member, share_s)
                 return await member.call(method, params, result_type, check, share_s)
             except RpcError as error:
                 # What may pass is worth another try, whatever the other endpoints say.
@@ -176,6 +161,12 @@ class _Pool:
     def _rests_s(self, now_s: float) -> float:
         return min(member.circuit.rests_s(now_s) for member in self._members)
 
+    async def genesis_hash(self) -> str:
+        """Returns the genesis hash of the endpoints' cluster, read once; raises RpcError."""
+        if self._cluster.genesis_hash:
+            return self._cluster.genesis_hash
+        return self._cluster.learn(await self.read("getGenesisHash", [], str, require_hash))
+
     async def compare(self) -> None:
         """Asks each endpoint for its slot: one that stands still answers, too, and is found here.
 
@@ -198,6 +189,7 @@ class _Pool:
     async def _slot(self, member: Member) -> int | None:
         options = [{"commitment": "confirmed"}]
         try:
+            await self._cluster.admit(member, _COMPARING_S)
             return await member.call("getSlot", options, Unsigned, None, _COMPARING_S)
         except RpcError:
             return None
@@ -239,12 +231,16 @@ class EndpointPool(_Pool):
         rates: Rates | None = None,
         jitter: Callable[[], float] = random.random,
         observer: Observer = SILENT,
+        genesis_hash: str = "",
     ) -> None:
-        """`jitter` returns a number in [0, 1). Each endpoint has the rates for itself."""
+        """`jitter` returns a number in [0, 1). Each endpoint has the rates for itself.
+
+        With a `genesis_hash` no other cluster is spoken to; several must be of one in any case.
+        """
         ids = itertools.count(1)
         _name_apart(endpoints)
         members = [Member(item, clock, rates or Rates(), ids, observer) for item in endpoints]
-        cluster = _Cluster() if len(members) > 1 else None
+        cluster = Cluster(genesis_hash, is_checked=len(members) > 1)
         super().__init__(members, cluster, clock, _Pace(retries or ReadRetries(), jitter, observer))
 
 

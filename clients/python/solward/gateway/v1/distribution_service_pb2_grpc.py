@@ -134,7 +134,8 @@ class DistributionServiceServicer:
 
     def ExecuteDistribution(self, request, context):
         """Starts, or resumes, a planned distribution that the etag approves. Returns at once. One that was
-        cancelled and is parked is followed up, and nothing is signed for it.
+        cancelled and is parked is followed up, and nothing is signed for it. FAILED_PRECONDITION on another
+        cluster than it was planned for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,7 +47,8 @@ class DistributionServiceStub:
     """Plans the closing of empty token accounts. Idempotent by request_id."""
     ExecuteDistribution: _grpc.UnaryUnaryMultiCallable[_distribution_service_pb2.ExecuteDistributionRequest, _distribution_service_pb2.ExecuteDistributionResponse]
     """Starts, or resumes, a planned distribution that the etag approves. Returns at once. One that was
-    cancelled and is parked is followed up, and nothing is signed for it.
+    cancelled and is parked is followed up, and nothing is signed for it. FAILED_PRECONDITION on another
+    cluster than it was planned for.
     """
     WatchDistribution: _grpc.UnaryStreamMultiCallable[_distribution_service_pb2.WatchDistributionRequest, _distribution_service_pb2.WatchDistributionResponse]
     """Streams progress until the distribution reaches a final or a parked state: now, after every
@@ -88,7 +89,8 @@ class DistributionServiceAsyncStub(DistributionServiceStub):
     """Plans the closing of empty token accounts. Idempotent by request_id."""
     ExecuteDistribution: _aio.UnaryUnaryMultiCallable[_distribution_service_pb2.ExecuteDistributionRequest, _distribution_service_pb2.ExecuteDistributionResponse]  # type: ignore[assignment]
     """Starts, or resumes, a planned distribution that the etag approves. Returns at once. One that was
-    cancelled and is parked is followed up, and nothing is signed for it.
+    cancelled and is parked is followed up, and nothing is signed for it. FAILED_PRECONDITION on another
+    cluster than it was planned for.
     """
     WatchDistribution: _aio.UnaryStreamMultiCallable[_distribution_service_pb2.WatchDistributionRequest, _distribution_service_pb2.WatchDistributionResponse]  # type: ignore[assignment]
     """Streams progress until the distribution reaches a final or a parked state: now, after every
@@ -156,7 +158,8 @@ class DistributionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_distribution_service_pb2.ExecuteDistributionResponse, _abc.Awaitable[_distribution_service_pb2.ExecuteDistributionResponse]]:
         """Starts, or resumes, a planned distribution that the etag approves. Returns at once. One that was
-        cancelled and is parked is followed up, and nothing is signed for it.
+        cancelled and is parked is followed up, and nothing is signed for it. FAILED_PRECONDITION on another
+        cluster than it was planned for.
         """
 
     @_abc_1.abstractmethod
