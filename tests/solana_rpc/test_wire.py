@@ -203,6 +203,30 @@ def test_contradictions_are_refused(answer: object) -> None:
         wire.decode_response(json.dumps(answer).encode(), 1, wire.Unsigned)
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        b'"result":5,"result":6',
+        b'"result":{"a":[5]},"result":6',
+        b'"result":5,"resul\\u0074":6',
+        b'"error":{"code":1,"message":"x"},"error":null,"result":6',
+        b'"id":1,"result":6',
+        b'"result":"' + b"x" * 5000 + b'","result":6',
+        b'"padding":"' + b"x" * 5000 + b'","result":6',
+    ],
+)
+def test_what_is_said_twice_is_refused(members: bytes) -> None:
+    """Of two results every reader takes another, so neither is one, however it is spelt."""
+    with pytest.raises(wire.WireError, match=r"twice|more than"):
+        wire.decode_response(b'{"jsonrpc":"2.0","id":1,' + members + b"}", 1, wire.Unsigned)
+
+
+def test_names_that_come_again_deeper_or_are_unknown_are_read() -> None:
+    """A result may hold what it likes, and nodes add members."""
+    answer = b'{"jsonrpc":"2.0","id":1,"result":{"slot":6,"result":1,"id":2},"extra":0}'
+    assert wire.ContextWire(6) == wire.decode_response(answer, 1, wire.ContextWire)
+
+
 def test_errors_without_data_are_read() -> None:
     """The error object that panics solders (no `data`) is an ordinary fault here."""
     answer = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"bad"}}'

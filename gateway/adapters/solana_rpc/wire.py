@@ -5,7 +5,7 @@ unsigned 64-bit bounds are checked here, because its own end at 2**63. Unknown f
 ignored: nodes add some with every release.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Annotated, Final, Generic, Literal, TypeVar
 
@@ -39,6 +39,18 @@ class _Envelope(Struct):
     id: int | str | None
     result: Raw | UnsetType = UNSET
     error: NodeFault | UnsetType | None = UNSET
+
+
+class _Name:
+    """The name of an object's member. Each is another, so that one that comes twice is seen.
+
+    msgspec makes it of what it decoded: the type that it was asked for, and the text.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, _: type, text: str) -> None:
+        self.text = text
 
 
 class _Request(Struct):
@@ -188,7 +200,7 @@ def decode_response(data: bytes, request_id: int, result_type: type[T]) -> T | N
     """Reads the answer to `request_id`: its result, or the node's error object.
 
     Raises WireError for anything else: not JSON, too deep, another id, both a result and an error
-    or neither, a result of another shape or out of range.
+    or neither, two results, a result of another shape or out of range.
     """
     envelope = _decode(data, _Envelope)
     has_error = isinstance(envelope.error, NodeFault)
@@ -202,7 +214,9 @@ def decode_response(data: bytes, request_id: int, result_type: type[T]) -> T | N
     if envelope.id != request_id:
         raise WireError("the answer is to another request")
     assert isinstance(envelope.result, Raw)  # noqa: S101  says to mypy what was just checked
-    result = _decode(bytes(envelope.result), result_type)
+    whole = bytes(envelope.result)
+    _require_said_once(data, len(whole))
+    result = _decode(whole, result_type)
     if isinstance(result, int) and result > U64_MAX:
         raise WireError("the answer is an integer above u64")
     return result
@@ -231,12 +245,25 @@ def describe_error(error: object) -> str:
     return msgspec.json.encode(error).decode()
 
 
+def _require_said_once(data: bytes, result_bytes: int) -> None:
+    """Raises WireError if an answer's own object names something twice: each reader takes another.
+
+    What is not the result is a few dozen bytes; a hidden second result would be more.
+    """
+    if len(data) - result_bytes > _ENVELOPE_BYTES_MAX:
+        raise WireError("the answer holds more than a result")
+    names = [name.text for name in _decode(data, dict[_Name, Raw], _Name)]
+    if len(set(names)) < len(names):
+        raise WireError("the answer says something twice")
+
+
+_ENVELOPE_BYTES_MAX: Final = 4096
 _DEPTH_MESSAGE: Final = "the answer is nested too deeply"
 
 
-def _decode(data: bytes, wanted: type[T]) -> T:
+def _decode(data: bytes, wanted: type[T], hook: Callable[[type, str], object] | None = None) -> T:
     try:
-        return msgspec.json.decode(data, type=wanted)
+        return msgspec.json.decode(data, type=wanted, dec_hook=hook)
     except RecursionError:
         raise WireError(_DEPTH_MESSAGE) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
