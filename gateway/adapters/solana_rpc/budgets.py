@@ -1,5 +1,6 @@
 """How often a node may be called: rates for each method and for all together."""
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,23 +17,25 @@ class Rates:
 
 
 class Budget:
-    """A token bucket that holds a second's worth: a burst is allowed, the rate is kept.
+    """So many calls in any second, be they made at once or one by one.
 
-    Kept as the time at which the bucket is full again (GCRA): one number, no clock of its own.
+    Kept as the times of as many calls, those that still wait for theirs included: a call may be
+    made a second after the one that is so many before it.
     """
 
     def __init__(self, per_second: int) -> None:
-        self._interval_s = 1 / per_second
-        self._burst_s = 1 - self._interval_s
-        self._full_at_s = float("-inf")
+        self._per_second = per_second
+        self._made_at_s: deque[float] = deque(maxlen=per_second)
 
     def wait_s(self, now_s: float) -> float:
         """Returns how long a call would have to wait."""
-        return max(0.0, self._full_at_s - self._burst_s - now_s)
+        if len(self._made_at_s) < self._per_second:
+            return 0.0
+        return max(0.0, self._made_at_s[0] + 1 - now_s)
 
     def take(self, now_s: float) -> None:
         """Counts a call that is made after `wait_s`."""
-        self._full_at_s = max(self._full_at_s, now_s) + self._interval_s
+        self._made_at_s.append(now_s + self.wait_s(now_s))
 
 
 class Budgets:
