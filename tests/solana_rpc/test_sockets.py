@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,7 +94,12 @@ def test_any_head_is_a_value_or_an_rpc_error(
         server, url = await serve(head + b"\r\n\r\n" + ANSWER, stop)
         rpc = SolanaRpc(
             SingleEndpoint(
-                Endpoint(url, EndpointLimits(timeout_s=0.5)),
+                # Reading the system's certificates anew would be most of the work.
+                Endpoint(
+                    url,
+                    EndpointLimits(timeout_s=0.5),
+                    transport=httpx.AsyncHTTPTransport(verify=False, trust_env=False),
+                ),
                 ManualClock(),
                 retries=ReadRetries(attempts_max=1),
             )
@@ -122,6 +129,34 @@ async def test_a_redirect_is_no_answer_and_a_cookie_is_not_kept() -> None:
     await rpc.close()
     server.close()
     await server.wait_closed()
+
+
+async def test_an_answer_in_crumbs_is_given_up_and_holds_up_nobody() -> None:
+    """A million pieces of one byte would be work for seconds; meanwhile others have a turn."""
+    turns, turns_seen = 0, []
+
+    class Crumbs(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                turns_seen.append(turns)
+                yield b" "
+
+    endpoint = Endpoint(
+        "http://node", transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=Crumbs()))
+    )
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    with pytest.raises(RpcError, match="pieces"):
+        await endpoint.post(b"{}")
+    counting.cancel()
+    assert 20_000 > len(turns_seen)
+    assert turns_seen[-1] - turns_seen[0] > len(turns_seen) // 100
 
 
 async def test_nobody_listens() -> None:

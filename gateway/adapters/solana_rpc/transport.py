@@ -39,6 +39,10 @@ class EndpointLimits:
     retry_after_s_max: float = 30.0
 
 
+_PIECE_BYTES_MIN: Final = 512
+_PIECES_MIN: Final = 64
+
+
 class Endpoint:
     """Posts bodies to a URL. Every failure is an RpcError that names the host, never the path.
 
@@ -163,14 +167,21 @@ class Endpoint:
             raise RpcError(self.name, "malformed", "sent a compressed answer unasked")
 
     async def _read(self, response: httpx.Response, bytes_max: int) -> bytes:
-        chunks: list[bytes] = []
+        # Every piece costs the same, so that millions of tiny ones are work without end.
+        pieces_max = _PIECES_MIN + bytes_max // _PIECE_BYTES_MIN
+        pieces: list[bytes] = []
         size = 0
-        async for chunk in response.aiter_raw():
-            size += len(chunk)
+        async for piece in response.aiter_raw():
+            size += len(piece)
+            pieces.append(piece)
             if size > bytes_max:
                 raise RpcError(self.name, "oversized", f"sent more than {bytes_max} bytes")
-            chunks.append(chunk)
-        return b"".join(chunks)
+            if len(pieces) > pieces_max:
+                raise RpcError(self.name, "oversized", f"sent more than {pieces_max} pieces")
+            if len(pieces) % _PIECES_MIN == 0:
+                # Those that came together are read without a pause: the others have a turn.
+                await asyncio.sleep(0)
+        return b"".join(pieces)
 
     def _retry_after_s(self, response: httpx.Response) -> float:
         """Returns the Retry-After header in seconds, bounded; 0 if it is absent or unreadable.
