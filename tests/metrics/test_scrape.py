@@ -84,8 +84,9 @@ def test_an_opened_circuit_is_seen(
     request = balance_pb.GetBalanceRequest(address=address_of(1))
     balances.GetBalance(request)
     before = scrape(gateway)
-    assert (0, 1) == (
+    assert (0, 0, 1) == (
         before.value("rpc_circuit_open", endpoint=endpoint),
+        before.value("rpc_lag_slots", endpoint=endpoint),
         before.value("rpc_requests_total", endpoint=endpoint, method="getBalance", outcome="ok"),
     )
 

@@ -99,6 +99,14 @@ def test_the_domain_imports_only_the_standard_library() -> None:
     assert set() == _unexpected(domain, {"gateway.domain"}, DOMAIN_STANDARD_FORBIDDEN)
 
 
+def test_adapters_use_no_ready_made_rpc_client() -> None:
+    """Answers of nodes are not given to the parsers of solana and solders.rpc, which can panic."""
+    # import-linter cannot forbid a part of a library.
+    imports = _imports(REPOSITORY / "gateway" / "adapters")
+    assert set() == {found for found in imports if _within(found[1], {"solana", "solders.rpc"})}
+    assert any(_within(name, {"solders"}) for _, name in imports)
+
+
 @pytest.mark.parametrize(
     ("statement", "refused"),
     [
