@@ -184,6 +184,16 @@ async def test_oversized_and_odd_answers(answer: httpx.Response) -> None:
         await rpc.get_slot()
 
 
+async def test_small_answers_are_bounded_more_closely() -> None:
+    """What may be a number needs no megabytes: they would only hold up everybody else."""
+    padded = {"context": {"slot": 7, "padding": "x" * 20_000}}
+    node = FakeNode(lambda i, m, _: result(i, padded | {"value": [] if "Accounts" in m else 5}))
+    rpc = rpc_over(node)
+    with pytest.raises(RpcError, match="more than 16384 bytes"):
+        await rpc.get_balance(SYSTEM)
+    assert 7 == (await rpc.get_accounts([])).context_slot
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 async def test_arrays_of_the_wrong_length(count: int) -> None:
     """An answer with more or fewer values than were asked for is a contradiction."""

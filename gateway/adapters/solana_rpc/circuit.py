@@ -38,8 +38,8 @@ class Circuit:
     """Opens after three failures in a row, for a second and then twice as long each time.
 
     Open does not mean that calls fail: the endpoint is asked after the others, so that the last
-    one that is left is always tried. When its time is over, one call tries it, and what comes of
-    that decides for all.
+    one that is left is always tried. When its time is over, one call tries it, however long that
+    takes, and what comes of it decides for all.
     """
 
     def __init__(self, name: str) -> None:
@@ -56,17 +56,24 @@ class Circuit:
 
     def is_open(self, now_s: float) -> bool:
         """True while others are to be asked first."""
-        return now_s < self._open_until_s
+        return self._is_on_trial or now_s < self._open_until_s
 
     def rests_s(self, now_s: float) -> float:
         """Returns for how long the endpoint asked not to be called."""
         return max(0.0, self._rests_until_s - now_s)
 
-    def called(self, now_s: float) -> None:
-        """Notes that a call begins: the first after an opening is a trial, the others wait."""
-        if self._in_a_row >= FAILURES_TO_OPEN and not self.is_open(now_s):
+    def called(self, now_s: float) -> bool:
+        """Notes that a call begins; true if it is the trial, which `tried` is told the end of."""
+        if self._in_a_row < FAILURES_TO_OPEN or self.is_open(now_s):
+            return False
+        self._is_on_trial = True
+        return True
+
+    def tried(self, now_s: float) -> None:
+        """Ends a trial. One that came to nothing, good or bad, is repeated after as long again."""
+        if self._is_on_trial:
+            self._is_on_trial = False
             self._open_until_s = now_s + self._open_s
-            self._is_on_trial = True
 
     def succeeded(self) -> None:
         """Counts an answer, and closes the circuit."""
@@ -79,14 +86,17 @@ class Circuit:
             self._is_reported_open = False
             log.info("RPC endpoint answers again", extra={"facts": {"endpoint": self._name}})
 
-    def failed(self, error: RpcError, now_s: float) -> None:
-        """Counts a failure; opens the circuit if it is one too many."""
+    def failed(self, error: RpcError, now_s: float, *, is_trial: bool = False) -> None:
+        """Counts a failure; opens the circuit if it is one too many.
+
+        What was begun before an opening, or as a last resort, says nothing new when it fails.
+        """
         self._calls += 1
         self._failures[error.kind] += 1
         self._last_error = error.message
         self._rests_until_s = max(self._rests_until_s, now_s + error.retry_after_s)
         self._in_a_row += 1
-        if self._in_a_row < FAILURES_TO_OPEN or (self.is_open(now_s) and not self._is_on_trial):
+        if self._in_a_row < FAILURES_TO_OPEN or (self.is_open(now_s) and not is_trial):
             return
         self._is_on_trial = False
         self._open_until_s = now_s + self._open_s

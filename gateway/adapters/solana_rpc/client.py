@@ -174,10 +174,10 @@ class SolanaRpc(ClusterReads, WalletReads):
         return believed
 
     async def send_transaction(self, wire_bytes: bytes, *, skip_preflight: bool) -> str:
-        """Sends signed bytes once, without the node's own retries; returns the signature.
+        """Sends signed bytes, to each endpoint once until one accepts; returns the signature.
 
-        Raises TransactionRejectedError if the node refused it, RpcError otherwise. Either way, and
-        also if the answer is lost, the transaction may land.
+        The nodes' own retries are off. Raises TransactionRejectedError if all that were asked
+        refused it, RpcError otherwise. Either way, and if answers are lost, it may land.
         """
         options = {
             "encoding": "base64",

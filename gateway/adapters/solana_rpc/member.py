@@ -1,6 +1,7 @@
 """One endpoint of a pool: its connection, its budgets, its health, and one call to it."""
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
@@ -21,11 +22,13 @@ T = TypeVar("T")
 Check = Callable[[T], object]
 
 _PATIENCE_S: Final = 1.0
-"""Whoever waited so long in vain has seen a failure of the node, whatever its own haste."""
+"""A call that waited so long at the node in vain has seen it fail, whatever its caller's haste."""
 _KIB: Final = 1024
 _ANSWER_BYTES_MAX: Final = {
+    "getBalance": 16 * _KIB,
     "getBlockHeight": 16 * _KIB,
     "getEpochInfo": 16 * _KIB,
+    "getFeeForMessage": 16 * _KIB,
     "getFirstAvailableBlock": 16 * _KIB,
     "getGenesisHash": 16 * _KIB,
     "getHealth": 16 * _KIB,
@@ -33,6 +36,7 @@ _ANSWER_BYTES_MAX: Final = {
     "getMinimumBalanceForRentExemption": 16 * _KIB,
     "getSlot": 16 * _KIB,
     "isBlockhashValid": 16 * _KIB,
+    "getRecentPrioritizationFees": 64 * _KIB,
     "sendTransaction": 256 * _KIB,  # a refusal comes with logs
     "getSignatureStatuses": 512 * _KIB,
     "getSignaturesForAddress": 2048 * _KIB,
@@ -118,24 +122,35 @@ class Member:
         seconds_max: float,
     ) -> T:
         """Calls, and tells the circuit how it went; raises RpcError."""
-        self.circuit.called(self._clock.monotonic_s())
+        ends_at_s = self._clock.monotonic_s() + seconds_max
+        asked_at_s = math.inf
+
+        def begin() -> None:
+            nonlocal asked_at_s
+            self._require_awake()
+            asked_at_s = self._clock.monotonic_s()
+
+        is_trial = self.circuit.called(self._clock.monotonic_s())
         try:
             async with asyncio.timeout(seconds_max):
-                answer = await self._exchange(method, params, result_type, check)
+                answer = await self._exchange(method, params, result_type, check, begin)
         except TimeoutError:
             late = RpcError(self.name, "timeout", "did not answer in time")
-            # Less is the caller's haste, and not held against the node.
-            if seconds_max >= _PATIENCE_S:
-                self.circuit.failed(late, self._clock.monotonic_s())
+            # Less is the caller's haste or our own queue, and not held against the node.
+            if ends_at_s - asked_at_s >= _PATIENCE_S:
+                self.circuit.failed(late, self._clock.monotonic_s(), is_trial=is_trial)
             raise late from None
         except _RestingError:
             raise
         except RpcError as error:
             if error.is_passing:
-                self.circuit.failed(error, self._clock.monotonic_s())
+                self.circuit.failed(error, self._clock.monotonic_s(), is_trial=is_trial)
             else:
                 self.circuit.succeeded()
             raise
+        finally:
+            if is_trial:
+                self.circuit.tried(self._clock.monotonic_s())
         self.circuit.succeeded()
         return answer
 
@@ -150,11 +165,12 @@ class Member:
         params: Sequence[object],
         result_type: type[T],
         check: Check[T] | None,
+        begin: Callable[[], None],
     ) -> T:
         request_id = next(self._ids)
         request = encode_request(request_id, method, params)
         bytes_max = _ANSWER_BYTES_MAX.get(method)
-        body = await self._endpoint.post(request, bytes_max, self._require_awake)
+        body = await self._endpoint.post(request, bytes_max, begin)
         try:
             answer = decode_response(body, request_id, result_type)
             if not isinstance(answer, NodeFault):

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 _LAG_SLOTS_MAX: Final = 150
 """A minute: an endpoint further behind the others is asked after them."""
-_COMPARING_S: Final = 1.0
+_COMPARING_S: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +133,27 @@ class _Pool:
                 break
             share_s = remaining_s / 2 if left else remaining_s
             try:
-                await self._cluster.admit(member, share_s)
-                return await member.call(method, params, result_type, check, share_s)
+                return await self._ask(member, method, params, result_type, check, share_s)
             except RpcError as error:
                 # What may pass is worth another try, whatever the other endpoints say.
                 if failure is None or error.is_passing:
                     failure = error
         raise failure or RpcError(self._members[0].name, "timeout", "the caller's time is up")
+
+    async def _ask(
+        self,
+        member: Member,
+        method: str,
+        params: Sequence[object],
+        result_type: type[T],
+        check: Check[T] | None,
+        seconds_max: float,
+    ) -> T:
+        """Asks one endpoint, of which cluster it is included, within so many seconds."""
+        ends_at_s = self._clock.monotonic_s() + seconds_max
+        await self._cluster.admit(member, seconds_max)
+        left_s = ends_at_s - self._clock.monotonic_s()
+        return await member.call(method, params, result_type, check, left_s)
 
     def _in_order(self, method: str, members: Sequence[Member]) -> list[Member]:
         """Returns those that may be asked: healthy and not behind, then within budget, then ours.
@@ -170,29 +184,27 @@ class _Pool:
     async def compare(self) -> None:
         """Asks each endpoint for its slot: one that stands still answers, too, and is found here.
 
-        A single one is compared with nothing, and one that does not answer is left as it is.
+        A single one is compared with nothing, and one that does not answer, or is of another
+        cluster, is left as it is. Takes half of the caller's time at most.
         """
         if len(self._members) == 1:
             return
-        slots = dict(
-            zip(
-                self._members,
-                await asyncio.gather(*(self._slot(member) for member in self._members)),
-                strict=True,
-            )
-        )
-        newest = max((slot for slot in slots.values() if slot is not None), default=0)
-        for member, slot in slots.items():
-            if slot is not None:
-                member.lag_slots = newest - slot
+        seconds_max = (self._ends_at_s() - self._clock.monotonic_s()) / 2
 
-    async def _slot(self, member: Member) -> int | None:
-        options = [{"commitment": "confirmed"}]
-        try:
-            await self._cluster.admit(member, _COMPARING_S)
-            return await member.call("getSlot", options, Unsigned, None, _COMPARING_S)
-        except RpcError:
-            return None
+        async def ask(member: Member) -> tuple[Member, int] | None:
+            options = [{"commitment": "confirmed"}]
+            try:
+                return member, await self._ask(
+                    member, "getSlot", options, Unsigned, None, min(seconds_max, _COMPARING_S)
+                )
+            except RpcError:
+                return None
+
+        answers = await asyncio.gather(*map(ask, self._members))
+        heard = [answer for answer in answers if answer is not None]
+        newest = _newest([slot for _, slot in heard])
+        for member, slot in heard:
+            member.lag_slots = max(0, newest - slot)
 
     def providers(self) -> Sequence[RpcPool]:
         """Returns each endpoint as a pool of its own, with the same budgets and circuit."""
@@ -211,6 +223,14 @@ class _Pool:
         """Closes the connections."""
         for member in self._members:
             await member.close()
+
+
+def _newest(slots: Sequence[int]) -> int:
+    """Returns the slot that the others are behind of.
+
+    Of three or more it is the newest but one: a slot that only one tells of puts nobody last.
+    """
+    return sorted(slots)[-2 if len(slots) > 2 else -1] if slots else 0
 
 
 class EndpointPool(_Pool):
