@@ -170,6 +170,41 @@ async def test_nobody_listens() -> None:
     await rpc.close()
 
 
+async def test_a_dripped_head_keeps_no_place() -> None:
+    """A node that never ends its head holds all places for a while; then others have them."""
+    talks: list[asyncio.Task[None] | None] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.append(asyncio.current_task())
+        drips = len(talks) <= 2
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await reader.readuntil(b"{}")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n")
+            while drips:
+                writer.write(b"A: b\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+            writer.write(b"\r\n{}")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    endpoint = Endpoint(url, EndpointLimits(timeout_s=0.1, concurrency_max=2))
+    for _ in range(2):
+        with pytest.raises(RpcError, match="in time"):
+            await endpoint.post(b"{}")
+    answer = b""
+    async with asyncio.timeout(10):
+        while not answer:
+            with contextlib.suppress(RpcError):
+                answer = await endpoint.post(b"{}")
+    await endpoint.close()
+    await asyncio.gather(*(task for task in talks if task))
+    server.close()
+    await server.wait_closed()
+
+
 async def test_calls_that_are_cancelled_take_no_connection_with_them() -> None:
     """Cancelled at every moment that there is, calls leave all of the endpoint's places free."""
     talks: list[asyncio.Task[None] | None] = []

@@ -127,7 +127,10 @@ class Endpoint:
             exchange.exception()  # nobody may be left to be told
 
     async def _exchange(self, body: bytes, bytes_max: int) -> bytes:
-        response = await self._transport.handle_async_request(self._request(body))
+        # As long as connecting, writing and reading may take. A head that comes later than that is
+        # dripped, and would keep its place for days.
+        async with asyncio.timeout(3 * self._limits.timeout_s):
+            response = await self._transport.handle_async_request(self._request(body))
         try:
             self._require_readable(response)
             # httpx bounds single reads; a node that drips bytes is bounded here.
