@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.domain.history import read_wire
 from gateway.domain.instructions import Instruction
@@ -18,6 +19,17 @@ class ClaimedBatch:
     fee_payer_address: str
     moves: Sequence[Move]
     lookup_tables: LookupTables = NO_TABLES
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """What is not to be claimed yet: batches by position, and all that some payers pay for."""
+
+    positions: Sequence[int] = ()
+    fee_payer_addresses: Sequence[str] = ()
+
+
+NOTHING: Final = PassedOver()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,13 @@ from typing import Protocol
 from uuid import UUID
 
 from gateway.domain.attempts import (
+    NOTHING,
     AttemptMove,
     ClaimedBatch,
     LandedAttempt,
     LiveAttempt,
     NewAttempt,
+    PassedOver,
     Pending,
     Receipt,
 )
@@ -62,7 +64,12 @@ class Distributions(Protocol):
         ...
 
     async def claim(
-        self, distribution_id: UUID, worker: UUID, lease_s: float, limit: int
+        self,
+        distribution_id: UUID,
+        worker: UUID,
+        lease_s: float,
+        limit: int,
+        passed_over: PassedOver = NOTHING,
     ) -> list[ClaimedBatch]:
         """Leases planned batches that nobody works on."""
         ...

@@ -19,8 +19,9 @@ from gateway.domain.ports import Clock, Store, TransactionCompiler
 from gateway.domain.states import BatchState, DistributionState
 from gateway.domain.wakeups import Listener
 from gateway.workflows.distribution_followup import Followup
+from gateway.workflows.distribution_pace import Pace
 from gateway.workflows.distribution_receipts import Reconciliation
-from gateway.workflows.distribution_signing import BatchSigner
+from gateway.workflows.distribution_signing import BatchSigner, Turn
 
 log = logging.getLogger("solward.gateway.distribution")
 
@@ -67,14 +68,12 @@ class DistributionRun:
     # Set in the same breath as the decision to end, so that a session given later starts another.
     is_ending: bool = False
     _followup: Followup = field(init=False)
+    _pace: Pace = field(init=False)
     _receipts: Reconciliation = field(init=False)
     # Whether the plan was made for the cluster that is served here.
     _is_here: bool = False
-    _sign_after_s: float = 0.0
     _leased_at_s: float = float("-inf")
     _noted: str = ""
-    # What the signer asked for last; shown while it is waited for.
-    _paced: str = ""
     # Why this run stopped signing; shown until there is another session.
     _stopped: str = ""
 
@@ -89,12 +88,14 @@ class DistributionRun:
             self.listener,
         )
         self._receipts = Reconciliation(self.store, self.chain, self.compiler, self.distribution_id)
+        self._pace = Pace(self.clock, self.config.lease_s)
 
     def resume(self, token: bytes) -> None:
-        """Takes a new session; an empty one changes nothing."""
+        """Takes a new session, with which all is tried anew; an empty one changes nothing."""
         if token:
             self.token = token
             self._stopped = ""
+            self._pace.clear()
 
     async def run(self) -> None:
         """Works until the distribution is settled, or needs a session that nobody has given."""
@@ -118,8 +119,8 @@ class DistributionRun:
         except StoreUnavailableError as error:
             log.warning("the database is away", extra={"facts": {"error": error.message}})
             return False
-        is_paced = not ended and self.clock.monotonic_s() < self._sign_after_s
-        waits_for = self._stopped or (self._paced if is_paced else "")
+        is_paced = not ended and self._pace.rests
+        waits_for = self._stopped or (self._pace.note if is_paced else "")
         await self._note(self._followup.last_error or waits_for)
         return ended
 
@@ -159,7 +160,7 @@ class DistributionRun:
             and found.state is DistributionState.EXECUTING
             and found.tally.batches.get(BatchState.PLANNED, 0) > 0
             and in_flight + self.config.batches_per_round <= self.config.in_flight_max
-            and self.clock.monotonic_s() >= self._sign_after_s
+            and not self._pace.rests
         )
 
     async def _sign_safely(self, found: Distribution) -> None:
@@ -170,22 +171,21 @@ class DistributionRun:
             self._followup.last_error = error.message
 
     async def _sign(self, found: Distribution) -> None:
-        signed = await self.signer.sign_more(
-            found,
+        turn = Turn(
             self.worker,
             self.token,
-            lease_s=self.config.lease_s,
-            limit=self.config.batches_per_round,
+            self.config.lease_s,
+            self.config.batches_per_round,
+            self._pace.passed_over(),
         )
-        self._sign_after_s = self.clock.monotonic_s() + signed.wait_s
+        signed = await self.signer.sign_more(found, turn)
         if signed.attempts:
             await self._followup.send((item.signature, item.wire) for item in signed.attempts)
-        if signed.wait_s:
-            self._paced = f"the signer asks to wait {signed.wait_s:.1f} s"
+        if wait_s := self._pace.after(signed):
             async with self.store.transaction() as unit:
-                await unit.distributions.note_pace(self.distribution_id, signed.wait_s)
-        if signed.stop:
-            await self._pause(signed.stop)
+                await unit.distributions.note_pace(self.distribution_id, wait_s)
+        if stop := signed.refusals.stop or signed.refusals.session:
+            await self._pause(stop)
 
     async def _pause(self, why: str) -> None:
         """Gives up the session: the next ExecuteDistribution brings another."""

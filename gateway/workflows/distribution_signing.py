@@ -1,15 +1,14 @@
 """From planned batches to signed bytes in the database: the part before anything is sent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Protocol
 from uuid import UUID, uuid4
 
 from gateway.domain.addresses import encode_base58
-from gateway.domain.attempts import ClaimedBatch, NewAttempt, Pending
+from gateway.domain.attempts import NOTHING, ClaimedBatch, NewAttempt, PassedOver, Pending
 from gateway.domain.chain import Account, Blockhash, Chain
 from gateway.domain.custody import (
-    ItemRefusal,
     SignedTransaction,
     SignerRefusedError,
     SignItem,
@@ -28,18 +27,10 @@ from gateway.domain.token_programs import TOKEN_PROGRAMS
 from gateway.domain.wallets import OwnershipProof, SigningWallet
 from gateway.workflows.account_reads import read_accounts
 from gateway.workflows.distribution_items import addresses_of, batch_item
+from gateway.workflows.distribution_refusals import Refusals
 from gateway.workflows.distribution_tables import closed_table
 from gateway.workflows.distribution_tokens import TokenReadings
-
-_RESOURCE_EXHAUSTED: Final = 8
-_UNAVAILABLE: Final = 14
-_UNAUTHENTICATED: Final = 16
-_RETRY_S: Final = 1.0
-# An operator's freeze is lifted again, and another session may do what this one may not: nobody is
-# struck off for that.
-_PASSING_REASONS: Final = {"FROZEN", "SCOPE_DENIED"}
-# Rules that one recipient, or the sum of many, can break: half of the batch may be allowed.
-_RULES_OF_ONE: Final = ("/destinations", "_per_transaction_max")
+from gateway.workflows.distribution_waits import ToldToWait
 
 
 class TransactionSigner(Protocol):
@@ -53,28 +44,30 @@ class TransactionSigner(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One round of one worker: its session, how long its leases last, how much it takes up."""
+
+    worker: UUID
+    token: bytes = field(repr=False)
+    lease_s: float
+    batches_max: int
+    passed_over: PassedOver = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
 class Signed:
     """What came of one round of signing.
 
-    `attempts` are committed and may be sent. `wait_s` is how long the signer asked to wait before
-    the next round. `stop` says why nothing more can be signed (the session, the money), "" if
-    something can.
+    `attempts` are committed and may be sent. `refusals` say what follows for the rest; its `stop`
+    is also for what is no refusal (the money, a lookup table). `told` are those of `waits_s`.
+    `is_idle` says that there was nothing to claim.
     """
 
     attempts: tuple[NewAttempt, ...] = ()
-    wait_s: float = 0.0
-    stop: str = ""
-
-
-@dataclass(slots=True)
-class _Sorted:
-    """The signer's outcomes, by what follows from them."""
-
-    attempts: list[NewAttempt] = field(default_factory=list)
-    refused: dict[int, str] = field(default_factory=dict)
-    splittable: set[int] = field(default_factory=set)
-    wait_s: float = 0.0
-    stop: str = ""
+    refusals: Refusals = field(default_factory=Refusals)
+    told: tuple[ToldToWait, ...] = ()
+    signed_payers: frozenset[str] = frozenset()
+    is_idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,47 +96,36 @@ class BatchSigner:
         self._compiler = compiler
         self._tokens = TokenReadings(chain, compiler)
 
-    async def sign_more(
-        self, plan: Distribution, worker: UUID, token: bytes, *, lease_s: float, limit: int
-    ) -> Signed:
-        """Signs up to `limit` batches with one blockhash and commits the bytes before returning.
+    async def sign_more(self, plan: Distribution, turn: Turn) -> Signed:
+        """Signs some batches with one blockhash and commits the bytes before returning.
 
         Bytes whose batch was lost meanwhile (lease, pause) are dropped here and never sent. Raises
         StoreUnavailableError, ChainUnavailableError, SignerUnavailableError; nothing is sent then.
         """
-        work = await self._claim(plan, worker, lease_s, limit)
+        work = await self._claim(plan, turn)
         if not work.batches:
-            return Signed()
+            return Signed(is_idle=True)
         recent = await self._chain.get_signing_blockhash()
         closed = await closed_table(self._chain, work.batches[0].lookup_tables, recent.context_slot)
         if closed:
-            return Signed(stop=f"the lookup table {closed} is closed or being closed")
+            return _stopped(f"the lookup table {closed} is closed or being closed")
         weighed = await self._weigh(plan, work, recent)
         if weighed.refused:
-            await self._refuse(plan, worker, weighed.refused)
+            await self._refuse(plan, turn.worker, weighed.refused)
         if weighed.stop or weighed.waits:
-            return Signed(stop=weighed.stop)
+            return _stopped(weighed.stop)
         async with self._store.transaction() as unit:
             # All this took its time. The signer's gets a lease of its own, and nothing is signed in
             # vain for a batch that another gateway has taken up meanwhile.
-            ours = await unit.distributions.renew(plan.id, worker, lease_s)
+            ours = await unit.distributions.renew(plan.id, turn.worker, turn.lease_s)
         payable = [
             batch
             for batch in work.batches
             if batch.position in ours and batch.position not in weighed.refused
         ]
-        work = replace(work, batches=payable)
-        return await self._sign(plan, worker, token, work, recent, lease_s)
+        return await self._sign(plan, turn, replace(work, batches=payable), recent)
 
-    async def _sign(
-        self,
-        plan: Distribution,
-        worker: UUID,
-        token: bytes,
-        work: _Work,
-        recent: Blockhash,
-        lease_s: float,
-    ) -> Signed:
+    async def _sign(self, plan: Distribution, turn: Turn, work: _Work, recent: Blockhash) -> Signed:
         items: list[SignItem] = []
         for batch in work.batches:
             item = batch_item(
@@ -155,29 +137,33 @@ class BatchSigner:
                 f"{plan.id}/{batch.position}",
             )
             if item is None:
-                return Signed(stop="a wallet that has to sign is not stored any more")
+                return _stopped("a wallet that has to sign is not stored any more")
             items.append(item)
         if not items:
             return Signed()
         try:
-            outcomes = await self._signer.sign_transactions(str(uuid4()), token, items)
+            outcomes = await self._signer.sign_transactions(str(uuid4()), turn.token, items)
         except SignerRefusedError as error:
-            if error.code == _RESOURCE_EXHAUSTED:
-                return Signed(wait_s=_RETRY_S)
-            return Signed(stop=f"the signer refused: {error.message}")
+            refused = Refusals()
+            refused.add_call(error)
+            return Signed(refusals=refused)
         if len(outcomes) != len(items):
             raise SignerUnavailableError("the signer did not answer for every transaction")
-        found = _sort(work.batches, outcomes, recent)
+        attempts, refusals = _sort(work.batches, outcomes, recent)
         async with self._store.transaction() as unit:
-            if found.refused:
-                await unit.distributions.refuse(plan.id, worker, found.refused, found.splittable)
+            if refusals.failed:
+                await unit.distributions.refuse(
+                    plan.id, turn.worker, refusals.failed, refusals.splittable
+                )
             stored = await unit.distributions.store_attempts(
-                plan.id, worker, found.attempts, lease_s
+                plan.id, turn.worker, attempts, turn.lease_s
             )
+        signed = {attempt.batch_position for attempt in attempts}
         return Signed(
-            tuple(attempt for attempt in found.attempts if attempt.signature in stored),
-            found.wait_s,
-            found.stop,
+            tuple(attempt for attempt in attempts if attempt.signature in stored),
+            refusals,
+            tuple(_told(work.batches, items, refusals)),
+            frozenset(item.fee_payer_address for item in work.batches if item.position in signed),
         )
 
     async def _weigh(self, plan: Distribution, work: _Work, recent: Blockhash) -> Weighed:
@@ -220,9 +206,11 @@ class BatchSigner:
         async with self._store.transaction() as unit:
             await unit.distributions.refuse(plan.id, worker, why, why.keys())
 
-    async def _claim(self, plan: Distribution, worker: UUID, lease_s: float, limit: int) -> _Work:
+    async def _claim(self, plan: Distribution, turn: Turn) -> _Work:
         async with self._store.transaction() as unit:
-            batches = await unit.distributions.claim(plan.id, worker, lease_s, limit)
+            batches = await unit.distributions.claim(
+                plan.id, turn.worker, turn.lease_s, turn.batches_max, turn.passed_over
+            )
             signers, others = addresses_of(plan, batches)
             wallets = await unit.wallets.signing_wallets(sorted(signers))
             proofs = await unit.wallets.ownership_proofs(sorted(others))
@@ -238,16 +226,22 @@ def _held(account: Account | None) -> Held:
     return Held(account.lamports, int.from_bytes(account.data, "little") if is_token else None)
 
 
+def _stopped(why: str) -> Signed:
+    return Signed(refusals=Refusals(stop=why))
+
+
 def _sort(
     batches: Sequence[ClaimedBatch], outcomes: Sequence[SignOutcome], recent: Blockhash
-) -> _Sorted:
-    found = _Sorted()
+) -> tuple[list[NewAttempt], Refusals]:
+    attempts: list[NewAttempt] = []
+    refusals = Refusals()
     for batch, outcome in zip(batches, outcomes, strict=True):
-        if isinstance(outcome, SignedTransaction):
-            if not outcome.is_complete:
-                found.refused[batch.position] = "the signer left a signature empty"
-                continue
-            found.attempts.append(
+        if not isinstance(outcome, SignedTransaction):
+            refusals.add(batch.position, outcome)
+        elif not outcome.is_complete:
+            refusals.stop = "the signer left a signature empty"
+        else:
+            attempts.append(
                 NewAttempt(
                     batch_position=batch.position,
                     signature=encode_base58(outcome.transaction_signature),
@@ -257,25 +251,17 @@ def _sort(
                     blockhash_slot=recent.context_slot,
                 )
             )
-        elif outcome.code == _UNAUTHENTICATED:
-            found.stop = f"the signer refused the session: {outcome.message}"
-        elif outcome.reason in _PASSING_REASONS or _never_fits(outcome):
-            found.stop = _refusal(outcome)
-        elif outcome.retry_delay_ms or outcome.code in {_RESOURCE_EXHAUSTED, _UNAVAILABLE}:
-            delay_s = outcome.retry_delay_ms / 1000 or _RETRY_S
-            found.wait_s = max(found.wait_s, delay_s)
-        else:
-            found.refused[batch.position] = _refusal(outcome)
-            if any(name in outcome.rule for name in _RULES_OF_ONE):
-                found.splittable.add(batch.position)
-    return found
+    return attempts, refusals
 
 
-def _never_fits(refusal: ItemRefusal) -> bool:
-    """True if a cap is under what one transaction needs: there is no time at which it would fit."""
-    return refusal.reason == "RATE_LIMITED" and not refusal.retry_delay_ms
-
-
-def _refusal(refusal: ItemRefusal) -> str:
-    rule = f" ({refusal.rule})" if refusal.rule else ""
-    return f"{refusal.reason}: {refusal.message}{rule}"
+def _told(
+    batches: Sequence[ClaimedBatch], items: Sequence[SignItem], refusals: Refusals
+) -> Iterator[ToldToWait]:
+    for batch, item in zip(batches, items, strict=True):
+        if batch.position in refusals.waits_s:
+            yield ToldToWait(
+                batch.position,
+                batch.fee_payer_address,
+                len(item.wallets) - 1,
+                refusals.waits_s[batch.position],
+            )

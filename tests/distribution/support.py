@@ -36,6 +36,11 @@ TOKEN = b"session"
 SEED = bytes(32)
 
 
+def slow_down(delay_ms: int) -> ItemRefusal:
+    """A limit's refusal, with the time that it asks for."""
+    return ItemRefusal("RATE_LIMITED", "signer.solward", 8, "slow down", retry_delay_ms=delay_ms)
+
+
 @dataclass
 class ChainClock:
     """A clock on which every sleep makes a block; `during_sleep` may do more."""

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-import pytest
 from solders.pubkey import Pubkey
 
 from gateway.adapters.postgres import Database
@@ -13,7 +12,7 @@ from gateway.domain.splits import EvenSplit
 from gateway.domain.states import BatchState, DistributionState
 from gateway.workflows.distribution_planning import PlanningConfig
 from tests.distribution.checks import TOTAL, assert_paid_once, attempt_states
-from tests.distribution.support import TOKEN, Desk, open_desk
+from tests.distribution.support import TOKEN, Desk, open_desk, slow_down
 from tests.support.svm_chain import Timing
 from tests.support.svm_rpc import SvmRpc
 
@@ -209,7 +208,7 @@ async def test_the_signers_pace_is_kept(desk: Desk) -> None:
         nonlocal refusals
         if len(desk.signer.items) > 2 and refusals < 4:
             refusals += 1
-            return ItemRefusal("RATE", "signer.solward", 8, "slow down", retry_delay_ms=7000)
+            return slow_down(7000)
         return None
 
     desk.signer.script = script
@@ -224,7 +223,7 @@ async def test_a_refusal_by_policy_fails_its_batch_only(desk: Desk) -> None:
 
     def script(item: SignItem) -> SignOutcome | None:
         if item.reference.endswith("/1"):
-            return ItemRefusal("POLICY", "signer.solward", 7, "denied", rule="desk/vault")
+            return ItemRefusal("POLICY_DENIED", "signer.solward", 7, "denied", rule="desk/vault")
         return None
 
     desk.signer.script = script
@@ -234,30 +233,6 @@ async def test_a_refusal_by_policy_fails_its_batch_only(desk: Desk) -> None:
     page, _ = await desk.workflows.list_transfers(done.id, 100)
     assert "desk/vault" in page.items[20].error
     assert page.items[20].transaction_signature == ""
-
-
-@pytest.mark.parametrize(
-    ("reason", "code"), [("FROZEN", 7), ("SCOPE_DENIED", 7), ("RATE_LIMITED", 8)]
-)
-async def test_what_passes_pauses(desk: Desk, reason: str, code: int) -> None:
-    """A freeze, a session that may not do it, or a cap that one transaction alone exceeds, fails
-    nobody and is not waited for: the next execute pays the rest.
-    """
-
-    def script(item: SignItem) -> SignOutcome | None:
-        return ItemRefusal(reason, "signer.solward", code, "not now", rule="freeze/all")
-
-    desk.signer.script = script
-    paused = await desk.executed(60, TOTAL)
-    assert paused.state is DistributionState.PAUSED
-    assert paused.last_error == f"{reason}: not now (freeze/all)"
-    assert paused.tally.transfers == {BatchState.PLANNED: 60}
-    desk.signer.script = lambda _: None
-    await desk.workflows.execute(paused.id, paused.etag, TOKEN)
-    await desk.engine.wait()
-    done = await desk.workflows.get(paused.id)
-    assert done.state is DistributionState.COMPLETED
-    assert_paid_once(await desk.paid(done))
 
 
 async def test_a_lost_session_pauses_and_another_resumes(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from gateway.api import distribution_messages as messages
-from gateway.domain.custody import ItemRefusal, SignItem, SignOutcome
+from gateway.domain.custody import SignItem, SignOutcome
 from gateway.domain.outcomes import SigningPace
 from gateway.domain.plans import Distribution
 from gateway.domain.ports import Store
@@ -17,7 +17,7 @@ from gateway.domain.states import BatchState, DistributionState
 from gateway.workflows.distribution_run import NO_SESSION
 from gateway.workflows.distribution_watch import Progress, watch
 from tests.distribution.checks import TOTAL, assert_paid_once
-from tests.distribution.support import TOKEN, Desk
+from tests.distribution.support import TOKEN, Desk, slow_down
 
 LIMIT = 10
 WINDOW_S = 60.0
@@ -34,7 +34,7 @@ def limit_signatures(desk: Desk) -> None:
             signed_at.append(now)
             return None
         delay_ms = round(1000 * (recent[0] + WINDOW_S - now))
-        return ItemRefusal("RATE", "signer.solward", 8, "slow down", retry_delay_ms=delay_ms)
+        return slow_down(delay_ms)
 
     desk.signer.script = script
 

@@ -1,10 +1,11 @@
-"""The work on distributions: leases, and attempts that are stored before anybody sends them."""
+"""The work on distributions: attempts that are stored before anybody sends them."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
+from gateway.adapters.postgres.distribution_leases import DistributionLeases
 from gateway.adapters.postgres.distribution_receipts import DistributionReceipts
 from gateway.adapters.postgres.distribution_rows import (
     live_attempt_from_row,
@@ -13,25 +14,18 @@ from gateway.adapters.postgres.distribution_rows import (
 )
 from gateway.adapters.postgres.distribution_splits import split_batches
 from gateway.adapters.postgres.distribution_tables import load_tables
-from gateway.domain.attempts import AttemptMove, ClaimedBatch, LiveAttempt, NewAttempt, Pending
+from gateway.domain.attempts import (
+    NOTHING,
+    AttemptMove,
+    ClaimedBatch,
+    LiveAttempt,
+    NewAttempt,
+    PassedOver,
+    Pending,
+)
 from gateway.domain.plans import Move
 from gateway.domain.states import ATTEMPT_MOVES, BATCH_AFTER_ATTEMPT, AttemptState, BatchState
 
-# Leases run on the database's clock, the only one that all gateways share. SKIP LOCKED lets them
-# claim at the same moment without waiting for each other.
-_CLAIM: Final = """
-UPDATE distribution_batches b
-SET lease_owner = $2, lease_expires_at = clock_timestamp() + make_interval(secs => $3)
-FROM (
-    SELECT c.distribution_id, c.position FROM distribution_batches c
-    WHERE c.distribution_id = $1 AND c.state = ANY($4::text[])
-      AND (c.lease_owner IS NULL OR c.lease_owner = $2
-           OR c.lease_expires_at < clock_timestamp())
-    ORDER BY c.position LIMIT $5 FOR UPDATE SKIP LOCKED
-) AS free
-WHERE b.distribution_id = free.distribution_id AND b.position = free.position
-RETURNING b.position
-"""
 _MOVES: Final = """
 SELECT b.position AS batch, b.fee_payer_address, d.source_address AS payer, t.source_address,
        t.recipient_address, t.amount, t.withheld_amount, t.compute_units, t.steps, t.rent_lamports
@@ -72,21 +66,24 @@ FROM unnest($2::text[], $3::integer[], $4::bytea[], $5::text[], $6::bigint[], $7
 """
 
 
-class DistributionWork(DistributionReceipts):
+class DistributionWork(DistributionReceipts, DistributionLeases):
     """The working half of PostgresDistributions."""
 
     async def claim(
-        self, distribution_id: UUID, worker: UUID, lease_s: float, limit: int
+        self,
+        distribution_id: UUID,
+        worker: UUID,
+        lease_s: float,
+        limit: int,
+        passed_over: PassedOver = NOTHING,
     ) -> list[ClaimedBatch]:
         """Leases up to `limit` planned batches that nobody works on, with their transfers."""
-        rows = await self._connection.fetch(
-            _CLAIM, distribution_id, worker, lease_s, [BatchState.PLANNED], limit
+        positions = await self._lease(
+            distribution_id, worker, lease_s, [BatchState.PLANNED], limit, passed_over
         )
         moves: dict[int, list[Move]] = defaultdict(list)
         payers: dict[int, str] = {}
-        for row in await self._connection.fetch(
-            _MOVES, distribution_id, [row["position"] for row in rows]
-        ):
+        for row in await self._connection.fetch(_MOVES, distribution_id, positions):
             payers[row["batch"]] = row["fee_payer_address"]
             moves[row["batch"]].append(move_from_row(row, row["payer"]))
         if not moves:
@@ -103,43 +100,6 @@ class DistributionWork(DistributionReceipts):
         if row is None:
             return Pending()
         return Pending(row["attempts"], int(row["fees"]), int(row["amount"]), int(row["rent"]))
-
-    async def adopt(self, distribution_id: UUID, worker: UUID, lease_s: float) -> int:
-        """Leases all in-flight and unknown batches that nobody works on; returns how many are its.
-
-        An unknown one is followed up only by whoever takes it up again: nothing is signed for it.
-        """
-        rows = await self._connection.fetch(
-            _CLAIM,
-            distribution_id,
-            worker,
-            lease_s,
-            [BatchState.IN_FLIGHT, BatchState.UNKNOWN],
-            10_000,
-        )
-        return len(rows)
-
-    async def renew(self, distribution_id: UUID, worker: UUID, lease_s: float) -> set[int]:
-        """Extends the worker's leases from now; returns the positions that are still its own."""
-        rows = await self._connection.fetch(
-            "UPDATE distribution_batches "
-            "SET lease_expires_at = clock_timestamp() + make_interval(secs => $3) "
-            "WHERE distribution_id = $1 AND lease_owner = $2 "
-            "AND state IN ('planned', 'in_flight') RETURNING position",
-            distribution_id,
-            worker,
-            lease_s,
-        )
-        return {row["position"] for row in rows}
-
-    async def release(self, distribution_id: UUID, worker: UUID) -> None:
-        """Gives up the worker's leases, so that others need not wait for them to expire."""
-        await self._connection.execute(
-            "UPDATE distribution_batches SET lease_owner = NULL, lease_expires_at = NULL "
-            "WHERE distribution_id = $1 AND lease_owner = $2",
-            distribution_id,
-            worker,
-        )
 
     async def store_attempts(
         self,
