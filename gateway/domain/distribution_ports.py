@@ -86,7 +86,9 @@ class Distributions(Protocol):
         """Extends the worker's leases; returns the positions that are still its own."""
         ...
 
-    async def release(self, distribution_id: UUID, worker: UUID) -> None:
+    async def release(
+        self, distribution_id: UUID, worker: UUID, *, planned_only: bool = False
+    ) -> None:
         """Gives up the worker's leases."""
         ...
 
@@ -136,6 +138,10 @@ class Distributions(Protocol):
 
     async def resolve(self, distribution_id: UUID, declaration: Declaration, evidence: str) -> None:
         """Stores a declaration with its effect, once."""
+        ...
+
+    async def others_at_work(self, distribution_id: UUID, worker: UUID) -> bool:
+        """Returns whether another worker holds batches."""
         ...
 
     async def note_pace(self, distribution_id: UUID, wait_s: float) -> None:

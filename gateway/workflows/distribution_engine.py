@@ -88,7 +88,7 @@ class DistributionEngine:
                     found = await unit.distributions.unsettled()
                 for distribution_id in found:
                     self.start(distribution_id, b"")
-                at_work = [key for key, run in self._runs.items() if run.token]
+                at_work = [key for key, run in self._runs.items() if run.has_session]
                 async with self._store.transaction() as unit:
                     await unit.distributions.note_waiting(NO_SESSION, self._config.sweep_s, at_work)
             except GatewayError as error:

@@ -1,7 +1,7 @@
 """One gateway's run on one distribution: sign, send, follow up, until there is nothing to do."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -10,7 +10,6 @@ from gateway.domain.clusters import ELSEWHERE, elsewhere
 from gateway.domain.errors import (
     ChainUnavailableError,
     GatewayError,
-    PreconditionFailedError,
     SignerUnavailableError,
     StoreUnavailableError,
 )
@@ -21,6 +20,7 @@ from gateway.domain.wakeups import Listener
 from gateway.workflows.distribution_followup import Followup
 from gateway.workflows.distribution_pace import Pace
 from gateway.workflows.distribution_receipts import Reconciliation
+from gateway.workflows.distribution_session import RunSession
 from gateway.workflows.distribution_signing import BatchSigner, Turn
 
 log = logging.getLogger("solward.gateway.distribution")
@@ -63,10 +63,11 @@ class DistributionRun:
     compiler: TransactionCompiler
     config: RunConfig
     listener: Listener
-    token: bytes = field(default=b"", repr=False)
+    token: InitVar[bytes]
     worker: UUID = field(default_factory=uuid4)
     # Set in the same breath as the decision to end, so that a session given later starts another.
     is_ending: bool = False
+    _session: RunSession = field(init=False)
     _followup: Followup = field(init=False)
     _pace: Pace = field(init=False)
     _receipts: Reconciliation = field(init=False)
@@ -74,11 +75,10 @@ class DistributionRun:
     _is_here: bool = False
     _leased_at_s: float = float("-inf")
     _noted: str = ""
-    # Why this run stopped signing; shown until there is another session.
-    _stopped: str = ""
 
-    def __post_init__(self) -> None:
-        """Prepares the follow-up."""
+    def __post_init__(self, token: bytes) -> None:
+        """Prepares the parts; an empty token is no session."""
+        self._session = RunSession(self.store, self.clock, self.distribution_id, self.worker, token)
         self._followup = Followup(
             self.store,
             self.chain,
@@ -93,9 +93,13 @@ class DistributionRun:
     def resume(self, token: bytes) -> None:
         """Takes a new session, with which all is tried anew; an empty one changes nothing."""
         if token:
-            self.token = token
-            self._stopped = ""
+            self._session.renew(token)
             self._pace.clear()
+
+    @property
+    def has_session(self) -> bool:
+        """True while it may sign."""
+        return bool(self._session.token)
 
     async def run(self) -> None:
         """Works until the distribution is settled, or needs a session that nobody has given."""
@@ -105,7 +109,7 @@ class DistributionRun:
         finally:
             self.is_ending = True
             self.listener.close()
-            self.token = b""
+            self._session.forget()
             await self._release()
 
     async def _step_safely(self) -> bool:
@@ -120,7 +124,7 @@ class DistributionRun:
             log.warning("the database is away", extra={"facts": {"error": error.message}})
             return False
         is_paced = not ended and self._pace.rests
-        waits_for = self._stopped or (self._pace.note if is_paced else "")
+        waits_for = self._session.stopped or (self._pace.note if is_paced else "")
         await self._note(self._followup.last_error or waits_for)
         return ended
 
@@ -132,13 +136,15 @@ class DistributionRun:
         async with self.store.read() as unit:
             found = await unit.distributions.get(self.distribution_id)
             live = await unit.distributions.live_attempts(self.distribution_id, self.worker)
-        if found.last_error.startswith((ELSEWHERE, *(_WAITS if self.token else ()))):
+        if found.last_error.startswith((ELSEWHERE, *(_WAITS if self.has_session else ()))):
             self._noted = found.last_error
         if self._may_sign(found, len(live)):
             await self._sign_safely(found)
             async with self.store.read() as unit:
                 live = await unit.distributions.live_attempts(self.distribution_id, self.worker)
         await self._followup.follow(live)
+        if self._session.ended:
+            await self._session.leave()
         return await self._is_over(compared=await self._receipts.step())
 
     async def _is_elsewhere(self) -> bool:
@@ -156,7 +162,7 @@ class DistributionRun:
 
     def _may_sign(self, found: Distribution, in_flight: int) -> bool:
         return (
-            bool(self.token)
+            self.has_session
             and found.state is DistributionState.EXECUTING
             and found.tally.batches.get(BatchState.PLANNED, 0) > 0
             and in_flight + self.config.batches_per_round <= self.config.in_flight_max
@@ -171,9 +177,10 @@ class DistributionRun:
             self._followup.last_error = error.message
 
     async def _sign(self, found: Distribution) -> None:
+        token = self._session.token
         turn = Turn(
             self.worker,
-            self.token,
+            token,
             self.config.lease_s,
             self.config.batches_per_round,
             self._pace.passed_over(),
@@ -184,19 +191,10 @@ class DistributionRun:
         if wait_s := self._pace.after(signed):
             async with self.store.transaction() as unit:
                 await unit.distributions.note_pace(self.distribution_id, wait_s)
-        if stop := signed.refusals.stop or signed.refusals.session:
-            await self._pause(stop)
-
-    async def _pause(self, why: str) -> None:
-        """Gives up the session: the next ExecuteDistribution brings another."""
-        self.token = b""
-        try:
-            async with self.store.transaction() as unit:
-                await unit.distributions.set_state(self.distribution_id, DistributionState.PAUSED)
-                await unit.distributions.note_error(self.distribution_id, why)
-        except PreconditionFailedError:
-            return  # somebody paused, cancelled or finished it first
-        self._noted = self._stopped = why
+        if signed.refusals.stop:
+            await self._session.pause(token, signed.refusals.stop)
+        elif signed.refusals.session:
+            self._session.end(token, signed.refusals.session)
 
     async def _is_over(self, *, compared: bool) -> bool:
         async with self.store.transaction() as unit:
@@ -207,12 +205,14 @@ class DistributionRun:
             # What was finalized in this very step is compared in the next.
             self.is_ending = compared and not found.receipts.pending
             return self.is_ending
-        signs = bool(self.token) and found.state is DistributionState.EXECUTING
-        if live or signs or not compared:
+        signs = self.has_session and found.state is DistributionState.EXECUTING
+        if live or signs or self._session.ended or not compared:
             return False
         self.is_ending = True
         if found.state is DistributionState.EXECUTING and not found.last_error:
-            self._followup.last_error = NO_SESSION
+            async with self.store.read() as unit:
+                others = await unit.distributions.others_at_work(self.distribution_id, self.worker)
+            self._followup.last_error = "" if others else NO_SESSION
         return True
 
     async def _keep_leases(self) -> None:

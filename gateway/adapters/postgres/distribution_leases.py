@@ -56,14 +56,27 @@ class DistributionLeases:
         )
         return {row["position"] for row in rows}
 
-    async def release(self, distribution_id: UUID, worker: UUID) -> None:
+    async def release(
+        self, distribution_id: UUID, worker: UUID, *, planned_only: bool = False
+    ) -> None:
         """Gives up the worker's leases, so that others need not wait for them to expire."""
         await self._connection.execute(
             "UPDATE distribution_batches SET lease_owner = NULL, lease_expires_at = NULL "
-            "WHERE distribution_id = $1 AND lease_owner = $2",
+            "WHERE distribution_id = $1 AND lease_owner = $2 AND (state = 'planned' OR NOT $3)",
+            distribution_id,
+            worker,
+            planned_only,
+        )
+
+    async def others_at_work(self, distribution_id: UUID, worker: UUID) -> bool:
+        """Returns whether another worker holds batches, under a lease that has not expired."""
+        found: bool = await self._connection.fetchval(
+            "SELECT EXISTS (SELECT FROM distribution_batches WHERE distribution_id = $1 "
+            "AND lease_owner <> $2 AND lease_expires_at > clock_timestamp())",
             distribution_id,
             worker,
         )
+        return found
 
     async def _lease(
         self,
