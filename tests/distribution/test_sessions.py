@@ -90,7 +90,12 @@ async def test_a_paused_gateway_keeps_nothing_from_another(desk: Desk) -> None:
             return [*outcomes[:1], *(FROZEN for _ in outcomes[1:])]
         return outcomes
 
+    async def stand_still(seconds: float) -> None:
+        desk.clock.elapsed_s += seconds
+        await asyncio.sleep(0)
+
     desk.signer.sign_transactions = sign  # type: ignore[method-assign,assignment]  # a spy
+    make_blocks, desk.clock.sleep = desk.clock.sleep, stand_still  # type: ignore[method-assign]  # no block, no end
     desk.chain.hold = True
     await desk.workflows.execute(planned.id, planned.etag, TOKEN)
     while (await desk.workflows.get(planned.id)).state is not DistributionState.PAUSED:  # noqa: ASYNC110 - there is no event
@@ -99,8 +104,10 @@ async def test_a_paused_gateway_keeps_nothing_from_another(desk: Desk) -> None:
         await unit.distributions.set_state(planned.id, DistributionState.EXECUTING)
     other = desk.another_engine()
     other.start(planned.id, TOKEN)
-    while sum((await attempt_states(desk)).values()) < 4:  # noqa: ASYNC110 - there is no event
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(20):
+        while sum((await attempt_states(desk)).values()) < 4:  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.001)
+    desk.clock.sleep = make_blocks  # type: ignore[method-assign]  # as it was
     desk.chain.release()
     await both_end(desk, other)
     done = await desk.workflows.get(planned.id)
