@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -34,6 +35,8 @@ class Followup:
     resend_s: float
     listener: Listener
     last_error: str = ""
+    # How often each batch's attempts expired in a row, as far as this worker saw it.
+    expiries: Counter[int] = field(default_factory=Counter)
     _sent_at: dict[str, float] = field(default_factory=dict)
     _proof_at: dict[str, float] = field(default_factory=dict)
     _doubt_since: dict[str, float] = field(default_factory=dict)
@@ -79,7 +82,16 @@ class Followup:
                 slot = status.slot if status else 0
                 moves.append(AttemptMove(item.signature, ruling.state, ruling.error, slot))
         await self._move(moves)
+        self._count(attempts, moves)
         await self._send_again([item for item in fresh if seen[item.signature] is None])
+
+    def _count(self, attempts: Sequence[LiveAttempt], moves: Sequence[AttemptMove]) -> None:
+        positions = {item.signature: item.batch_position for item in attempts}
+        for move in moves:
+            if move.state is AttemptState.EXPIRED:
+                self.expiries[positions[move.signature]] += 1
+            else:
+                del self.expiries[positions[move.signature]]
 
     async def _history(
         self, past: Sequence[LiveAttempt]

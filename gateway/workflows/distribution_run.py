@@ -32,6 +32,11 @@ BROKE_OFF: Final = (
 )
 # What a run that has a session takes back: it does not wait any more. Any takes ELSEWHERE back.
 _WAITS: Final = (NO_SESSION, BROKE_OFF)
+_IN_VAIN: Final = (
+    "batch {position} was signed {times} times in a row, and expired each time without ever being "
+    "in a block: does the RPC node pass on what it is sent, is the price of a compute unit enough? "
+    "ExecuteDistribution tries again, CancelDistribution gives up what is left"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class RunConfig:
     `lease_s` is how long a gateway that dies is waited for. It is longer than the signer may take
     for a call, and is renewed right before one, so that no gateway takes what another is signing.
     The reads before may take longer; a lease that expired and that nobody took still holds.
+    `expiries_max` is how often in a row one batch is signed and expires before it all is paused.
     """
 
     batches_per_round: int = 50
@@ -49,6 +55,7 @@ class RunConfig:
     resend_s: float = 2.0
     lease_s: float = 60.0
     sweep_s: float = 15.0
+    expiries_max: int = 5
 
 
 @dataclass(slots=True)
@@ -95,6 +102,7 @@ class DistributionRun:
         if token:
             self._session.renew(token)
             self._pace.clear()
+            self._followup.expiries.clear()
 
     @property
     def has_session(self) -> bool:
@@ -143,6 +151,7 @@ class DistributionRun:
             async with self.store.read() as unit:
                 live = await unit.distributions.live_attempts(self.distribution_id, self.worker)
         await self._followup.follow(live)
+        await self._end_in_vain(found)
         if self._session.ended:
             await self._session.leave()
         return await self._is_over(compared=await self._receipts.step())
@@ -195,6 +204,15 @@ class DistributionRun:
             await self._session.pause(token, signed.refusals.stop)
         elif signed.refusals.session:
             self._session.end(token, signed.refusals.session)
+
+    async def _end_in_vain(self, found: Distribution) -> None:
+        """Pauses what is signed again and again, and never gets into a block."""
+        if found.state is not DistributionState.EXECUTING:
+            self._followup.expiries.clear()
+        for position, times in self._followup.expiries.most_common(1):
+            if self.has_session and times >= self.config.expiries_max:
+                why = _IN_VAIN.format(position=position, times=times)
+                await self._session.pause(self._session.token, why)
 
     async def _is_over(self, *, compared: bool) -> bool:
         async with self.store.transaction() as unit:
