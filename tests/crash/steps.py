@@ -15,6 +15,7 @@ from tests.support.svm_chain import Timing
 
 State = pb.Distribution
 Reach = Callable[[Scene], None]
+_FINALITY_BLOCKS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,8 @@ def successor(*, meanwhile: Callable[[Scene], None]) -> Reach:
     """
 
     def reach(scene: Scene) -> None:
+        # Room for finality to be far behind: a successor takes seconds to start.
+        scene.chain.advance(_FINALITY_BLOCKS)
         scene.chain.hold = True
         scene.desk.node.hold("sendTransaction", after=True)
         scene.trial.execute()
@@ -133,7 +136,7 @@ def successor(*, meanwhile: Callable[[Scene], None]) -> Reach:
 
 
 def _confirmed(scene: Scene) -> None:
-    scene.chain.timing = Timing(1, 150)
+    scene.chain.timing = Timing(1, _FINALITY_BLOCKS)
     scene.chain.release()
     scene.chain.advance()
 
